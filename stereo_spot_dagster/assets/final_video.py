@@ -1,0 +1,76 @@
+"""Asset: the finished files."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import dagster as dg
+
+from ..convert.finish import FinishedVideo, deliver, finish_video
+from ..domain.plan import SegmentPlan
+from ..domain.video import Driver, SourceRecord
+from ..storage.keys import DONE
+from . import reporting
+from .partitions import LINEAGE_ONLY, VIDEOS
+from .stereo_segments import stereo_segments
+from .studio import Studio
+
+NAME = "final_video"
+CHECKS = {
+    "final_frame_count": "The result has exactly the planned frames.",
+    "frame_times": "Every frame is shown at the source's time.",
+    "duration": "The result claims the length it has.",
+    "audio_identical": "Every sound packet is the source's, bit for bit, and in step with the picture.",
+    "streams_carried": "Subtitles and chapters are all there.",
+    "color_tags": "Matrix, transfer, primaries and range are the source's.",
+    "signalling_3d": "The container says how the eyes are packed.",
+    "starts_early": "The file plays before it is all there.",
+}
+
+
+@dg.asset(
+    name=NAME,
+    partitions_def=VIDEOS,
+    deps=[dg.AssetDep(stereo_segments, partition_mapping=LINEAGE_ONLY)],
+    group_name="delivery",
+    kinds={"ffmpeg"},
+    owners=["team:stereo-spot"],
+    description="The finished 3D files: segments joined without re-encoding, with all sound, subtitles and chapters.",
+    check_specs=reporting.check_specs(NAME, CHECKS),
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
+)
+def final_video(
+    context: dg.AssetExecutionContext, studio: Studio
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    workspace, video = studio.workspace, context.partition_key
+    studio.tell("joining", 0, None)
+    with reporting.plain_failures():
+        source, plan = workspace.source(video), workspace.plan(video)
+        finished = finish_video(workspace, source, plan)
+    yield from reporting.report_checks(NAME, finished.checks, source.name)
+    delivered: list[Path] = []
+    if workspace.submission(video).driver is Driver.SENSORS:
+        with reporting.plain_failures():
+            delivered = deliver(workspace, video, finished.outputs, workspace.home / DONE)
+    yield materialization(studio, source, plan, finished, delivered)
+
+
+def materialization(
+    studio: Studio, source: SourceRecord, plan: SegmentPlan, finished: FinishedVideo, delivered: Sequence[Path]
+) -> dg.MaterializeResult:
+    workspace = studio.workspace
+    result = str(delivered[0]) if delivered else workspace.store.locate(finished.outputs[0].key)
+    return dg.MaterializeResult(
+        asset_key=NAME,
+        metadata={
+            "result": dg.MetadataValue.path(result),
+            "open": dg.MetadataValue.url(Path(result).absolute().as_uri()),
+            "files": reporting.outputs_table(workspace, finished.outputs),
+            "container": finished.container.value,
+            "frames": plan.frames,
+            "seconds_of_video": float(plan.time_base.seconds(plan.end_pts - plan.first_pts)),
+            "seconds": round(finished.seconds, 2),
+            "settings": reporting.settings_table(source.settings),
+            "warnings": reporting.warnings_value(finished.warnings),
+            **reporting.machine(),
+        },
+    )

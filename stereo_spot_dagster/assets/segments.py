@@ -1,0 +1,76 @@
+"""Asset: the segment plan and its proved segment files."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from ..convert.intake import refuse
+from ..convert.planning import existing_plan, make_plan
+from ..domain.checks import CheckOutcome
+from ..domain.errors import InputRefused
+from ..domain.plan import SegmentPlan, coverage_problem
+from . import reporting
+from .partitions import VIDEOS
+from .source_video import source_video
+from .studio import Studio
+
+NAME = "segments"
+CHECKS = {"covers_each_frame_once": "Every frame of the video lies in exactly one segment."}
+
+
+@dg.asset(
+    name=NAME,
+    partitions_def=VIDEOS,
+    deps=[source_video],
+    group_name="intake",
+    kinds={"ffmpeg"},
+    owners=["team:stereo-spot"],
+    description="The plan: which frames go into which segment, with exact times; one proved file for each segment.",
+    check_specs=reporting.check_specs(NAME, CHECKS),
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
+)
+def segments(context: dg.AssetExecutionContext, studio: Studio) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    workspace, video = studio.workspace, context.partition_key
+    log = reporting.ProgressLog(context)
+
+    def tell(what: str, done: int, total: int | None) -> None:
+        studio.tell(what, done, total)
+        log(what, done, total)
+
+    with reporting.plain_failures():
+        source = workspace.source(video)
+        try:
+            plan = existing_plan(workspace, source) if reporting.continues(context) else None
+            plan = plan or make_plan(workspace, source, tell)
+        except InputRefused as refused:
+            refuse(workspace, workspace.submission(video), str(refused))
+            raise
+    yield from reporting.report_checks(NAME, [covers_each_frame_once(plan)], source.name)
+    yield materialization(plan)
+
+
+def covers_each_frame_once(plan: SegmentPlan) -> CheckOutcome:
+    problem = coverage_problem(plan.segments, plan.frames)
+    words = f"{plan.frames} frames in {len(plan.segments)} segments"
+    return CheckOutcome(name="covers_each_frame_once", passed=problem is None, detail=problem or words)
+
+
+def materialization(plan: SegmentPlan) -> dg.MaterializeResult:
+    lengths = [segment.frames for segment in plan.segments]
+    return dg.MaterializeResult(
+        asset_key=NAME,
+        data_version=dg.DataVersion(plan.digest),
+        metadata={
+            "segments": len(plan.segments),
+            "frames": plan.frames,
+            "seconds": float(plan.time_base.seconds(plan.end_pts - plan.first_pts)),
+            "shortest_segment": min(lengths),
+            "longest_segment": max(lengths),
+            "cut_at_scene_changes": sum(segment.scene_start for segment in plan.segments),
+            "mode": plan.mode,
+            "depth": f"{plan.depth.value}: {plan.depth_reason}",
+            "manifest_digest": plan.digest,
+            "warnings": reporting.warnings_value(plan.warnings),
+            **reporting.machine(),
+        },
+    )

@@ -1,0 +1,82 @@
+"""Asset: the original file, accepted or refused."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from ..convert.intake import take_in
+from ..domain.checks import CheckOutcome
+from ..domain.probe import ProbeReport
+from ..domain.video import SourceRecord
+from . import reporting
+from .partitions import VIDEOS
+from .studio import Studio
+
+NAME = "source_video"
+CHECKS = {"probe_sane": "The header describes pictures of a possible size and rate, and the file has the size it had."}
+
+
+@dg.asset(
+    name=NAME,
+    partitions_def=VIDEOS,
+    group_name="intake",
+    kinds={"ffmpeg"},
+    owners=["team:stereo-spot"],
+    description="The original file in the media store: checksum, what it holds, and the settings frozen for it.",
+    check_specs=reporting.check_specs(NAME, CHECKS),
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
+)
+def source_video(
+    context: dg.AssetExecutionContext, studio: Studio
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    workspace = studio.workspace
+    with reporting.plain_failures():
+        record = take_in(workspace, workspace.submission(context.partition_key))
+    yield from reporting.report_checks(NAME, [probe_sane(record, workspace.store.stat(record.key))], record.name)
+    yield materialization(studio, record)
+
+
+def probe_sane(record: SourceRecord, stored) -> CheckOutcome:
+    """Whether the probe report can be true and the stored file is whole."""
+    probe, problems = record.probe, []
+    if not 0 < probe.video.frame_rate <= 1000:
+        problems.append(f"{probe.video.frame_rate} frames per second")
+    if min(probe.video.width, probe.video.height) < 1:
+        problems.append(f"{probe.video.width}x{probe.video.height} pixels")
+    if stored is None or stored.size_bytes != record.size_bytes:
+        problems.append(f"stored {stored.size_bytes if stored else 0} of {record.size_bytes} bytes")
+    return CheckOutcome(name="probe_sane", passed=not problems, detail="; ".join(problems) or _summary(probe))
+
+
+def materialization(studio: Studio, record: SourceRecord) -> dg.MaterializeResult:
+    probe = record.probe
+    return dg.MaterializeResult(
+        asset_key=NAME,
+        data_version=dg.DataVersion(f"{record.sha256[:16]}-{record.settings.fingerprint}"),
+        metadata={
+            "name": record.name,
+            "summary": _summary(probe),
+            "file": dg.MetadataValue.path(studio.workspace.store.locate(record.key)),
+            "sha256": record.sha256,
+            "megabytes": round(record.size_bytes / 1e6, 2),
+            "settings": reporting.settings_table(record.settings),
+            "streams": _streams_table(probe),
+            "warnings": reporting.warnings_value(probe.warnings),
+            **reporting.machine(),
+        },
+    )
+
+
+def _summary(probe: ProbeReport) -> str:
+    video = probe.video
+    width, height = video.upright_size
+    length = f", {probe.duration_s:.2f} s" if probe.duration_s else ""
+    return f"{video.codec} {width}x{height} {video.pix_fmt}, {float(video.frame_rate):.3f} fps{length}"
+
+
+def _streams_table(probe: ProbeReport) -> dg.TableMetadataValue:
+    rows = [(probe.video.index, "video", probe.video.codec, probe.video.language, "converted")]
+    rows += [(s.index, "cover" if s.cover else s.kind, s.codec, s.language, "carried over") for s in probe.others]
+    names = ("stream", "kind", "codec", "language", "use")
+    records = [dg.TableRecord({name: str(value or "") for name, value in zip(names, row, strict=True)}) for row in rows]
+    return dg.MetadataValue.table(records=records)

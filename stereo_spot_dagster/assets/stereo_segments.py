@@ -1,0 +1,84 @@
+"""Asset: a segment with its second eye, encoded in the wanted layouts."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from ..convert.depth import existing_depth
+from ..convert.render import RenderedSegment, render_fingerprint, render_segment
+from ..domain.errors import VideoIncomplete
+from ..domain.plan import Segment, SegmentPlan
+from ..domain.video import SourceRecord
+from ..storage.keys import parse_segment_partition
+from . import reporting
+from .depth_segments import depth_segments
+from .partitions import COMPUTE_TAG, GPU_POOL, SEGMENTS
+from .studio import Studio
+
+NAME = "stereo_segments"
+CHECKS = {
+    "decodes": "The encoded segment decodes without a message.",
+    "frame_count": "It holds exactly the planned frames.",
+    "frame_size": "Its pictures have the size of the layout.",
+}
+
+
+@dg.asset(
+    name=NAME,
+    partitions_def=SEGMENTS,
+    deps=[depth_segments],
+    group_name="conversion",
+    kinds={"python", "ffmpeg"},
+    owners=["team:stereo-spot"],
+    description="The segment with its second eye warped from the depth, occlusions filled, packed and encoded.",
+    check_specs=reporting.check_specs(NAME, CHECKS),
+    op_tags={COMPUTE_TAG: "gpu"},
+    pool=GPU_POOL,
+    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
+)
+def stereo_segments(
+    context: dg.AssetExecutionContext, studio: Studio
+) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
+    workspace = studio.workspace
+    video, index = parse_segment_partition(context.partition_key)
+    log = reporting.ProgressLog(context)
+    with reporting.plain_failures():
+        source, plan = workspace.source(video), workspace.plan(video)
+        segment = plan.segments[index]
+        depth = existing_depth(workspace, plan, segment)
+        if depth is None:
+            raise VideoIncomplete(
+                context.partition_key, "its depth is not in the store", "Materialize depth_segments too"
+            )
+
+        def tell(done: int) -> None:
+            studio.tell("converting", segment.first_frame + done, plan.frames)
+            log("converting", done, segment.frames)
+
+        rendered = render_segment(workspace, source, plan, workspace.frames(plan), segment, depth, tell)
+    yield from reporting.report_checks(NAME, rendered.checks, f"{source.name}, segment {index}")
+    yield materialization(studio, source, plan, segment, rendered)
+
+
+def materialization(
+    studio: Studio, source: SourceRecord, plan: SegmentPlan, segment: Segment, rendered: RenderedSegment
+) -> dg.MaterializeResult:
+    fingerprint = render_fingerprint(plan, source.settings)
+    return dg.MaterializeResult(
+        asset_key=NAME,
+        data_version=dg.DataVersion(f"{fingerprint}-{segment.index}"),
+        metadata={
+            "video": plan.video,
+            "preview": reporting.picture(rendered.preview, "left, depth, right, anaglyph"),
+            "disparity": reporting.picture(rendered.histogram, "histogram of disparity"),
+            "settings": reporting.settings_table(source.settings),
+            "files": reporting.outputs_table(studio.workspace, rendered.outputs),
+            "result": dg.MetadataValue.path(studio.workspace.store.locate(rendered.outputs[0].key)),
+            "frames": segment.frames,
+            "first_frame": segment.first_frame,
+            "fps": round(rendered.frames_per_second, 2),
+            "seconds": round(rendered.seconds, 2),
+            "render_fingerprint": fingerprint,
+            **reporting.machine(),
+        },
+    )

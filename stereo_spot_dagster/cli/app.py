@@ -1,0 +1,158 @@
+"""The ``stereo-spot`` program."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from ..domain.errors import StereoSpotError
+from . import convert as converting
+from . import demo as demonstration
+from . import doctor as examination
+from . import manage
+from .options import with_settings
+from .session import Session
+
+# Results go to stdout, so that scripts can read them; everything else goes to stderr.
+out, err = Console(soft_wrap=True, highlight=False), Console(stderr=True, highlight=False)
+
+app = typer.Typer(
+    name="stereo-spot",
+    help="Turns 2D video into stereoscopic 3D: frame-exact, resumable, every result traceable.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_debug = False
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False) -> None:
+    global _debug
+    _debug = debug
+
+
+@app.command()
+@with_settings
+def convert(
+    inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders with video files.", metavar="IN...")],
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the results (or one file name). [default: the done folder]"),
+    ] = None,
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Convert videos in this process. Interrupted and started again, it goes on from the finished segments."""
+    outcomes = converting.convert_all(Session(), inputs, output, settings, err)
+    if len(outcomes) > 1:
+        err.print(converting.summary(outcomes))
+    else:
+        for outcome in outcomes:
+            if outcome.error:
+                raise outcome.error
+    for outcome in outcomes:
+        for path in outcome.outputs:
+            out.print(Text(str(path)))
+    if any(outcome.error for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
+@with_settings
+def submit(
+    inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders with video files.", metavar="IN...")],
+    *,
+    settings: dict[str, Any],
+) -> None:
+    """Hand videos to the daemon, which converts them into the done folder."""
+    for video in manage.submit_all(Session(), inputs, settings, err):
+        out.print(video)
+
+
+@app.command()
+def status(video: Annotated[str | None, typer.Argument(help="One video's key; all videos without it.")] = None) -> None:
+    """Show how far videos are, and why they failed."""
+    manage.print_status(Session(), video, out)
+
+
+@app.command()
+def retry(video: Annotated[str, typer.Argument(help="The video's key.")]) -> None:
+    """Try a failed, refused or interrupted video again, from what is finished."""
+    _print_paths(manage.retry(Session(), video, err))
+
+
+@app.command()
+@with_settings
+def retune(video: Annotated[str, typer.Argument(help="The video's key.")], *, settings: dict[str, Any]) -> None:
+    """Render a converted video again with other settings, from the stored depth."""
+    _print_paths(manage.retune(Session(), video, settings, err))
+
+
+@app.command()
+def remove(
+    video: Annotated[str, typer.Argument(help="The video's key.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Stop it if it is running.")] = False,
+) -> None:
+    """Remove a video: its files in the store, its partitions and its runs. Delivered results stay."""
+    session = Session()
+    manage.check_removable(session, video, force=force)
+    if not yes and not typer.confirm(f"Remove {video} with its source copy, segments and history?", err=True):
+        raise typer.Exit(1)
+    manage.remove(session, video)
+    err.print(f"{video} is removed.")
+
+
+@app.command()
+def doctor() -> None:
+    """Check this machine: ffmpeg, encoders, GPU, weights, store, Dagster storage."""
+    findings = examination.examine(Session())
+    out.print(examination.table(findings))
+    if any(finding.state is examination.State.BROKEN for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(help="Where the results go.")] = Path("demo-output"),
+) -> None:
+    """Convert a short clip to full side by side and to anaglyph, and show where the files lie."""
+    demonstration.run_demo(folder, err, out)
+
+
+def _print_paths(paths: list[Path]) -> None:
+    for path in paths:
+        out.print(Text(str(path)))
+
+
+def main() -> None:
+    """Run the program; errors are one sentence, tracebacks only with ``--debug``."""
+    try:
+        app(standalone_mode=False)
+    except StereoSpotError as error:
+        _fail(str(error), error.exit_code)
+    except typer.Exit as stop:
+        sys.exit(stop.exit_code)
+    except typer.Abort:
+        _fail("Stopped.", 130)
+    except KeyboardInterrupt:
+        _fail("Stopped. Run the same command again to go on from the finished segments.", 130)
+    except Exception as error:
+        if getattr(error, "exit_code", None) is not None and hasattr(error, "show"):
+            error.show()  # type: ignore[attr-defined]
+            sys.exit(error.exit_code)  # type: ignore[attr-defined]
+        _fail(f"Something went wrong that should not have: {error!r}. Run again with --debug for the details.", 1)
+
+
+def _fail(sentence: str, code: int) -> None:
+    if _debug:
+        traceback.print_exc()
+    err.print(Text(sentence, "red"), soft_wrap=True)
+    sys.exit(code)

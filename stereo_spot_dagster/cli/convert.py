@@ -1,0 +1,163 @@
+"""``stereo-spot convert``: files in, finished files out, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from ..convert.finish import deliver, deliver_as
+from ..convert.intake import identify
+from ..domain.errors import InputRefused, InvalidSettings, StereoSpotError
+from ..domain.settings import ConversionSettings, parse_settings
+from ..domain.video import Driver
+from ..storage.keys import DONE
+from .session import Session
+
+VIDEO_ENDINGS = frozenset(
+    [
+        ".mp4",
+        ".m4v",
+        ".mov",
+        ".mkv",
+        ".webm",
+        ".avi",
+        ".mpg",
+        ".mpeg",
+        ".m2ts",
+        ".mts",
+        ".ts",
+        ".vob",
+        ".wmv",
+        ".asf",
+        ".flv",
+        ".3gp",
+        ".ogv",
+        ".gif",
+        ".mxf",
+        ".dv",
+        ".h264",
+        ".hevc",
+    ]
+)
+_RESULT_ENDINGS = (".mp4", ".mkv")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one input."""
+
+    source: Path
+    outputs: tuple[Path, ...] = ()
+    error: StereoSpotError | None = None
+    seconds: float = 0.0
+
+
+def inputs(paths: list[Path]) -> list[Path]:
+    """The files that ``paths`` name: files as they are, folders with the video files in them (not below them).
+
+    Raises:
+        InputRefused: a folder holds no video.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in VIDEO_ENDINGS)
+        if not inside:
+            raise InputRefused(str(path), "there is no video file in this folder", "Name another folder")
+        found += inside
+    return found
+
+
+def convert_all(
+    session: Session, paths: list[Path], output: Path | None, values: dict[str, Any], console: Console
+) -> list[Outcome]:
+    """Convert each file; an error of one does not stop the others."""
+    files = inputs(paths)
+    if output and output.suffix.lower() in _RESULT_ENDINGS and not output.is_dir():
+        values = {"container": output.suffix.lower().removeprefix(".")} | values
+        if len(files) > 1:
+            raise InvalidSettings(str(output), "one file cannot hold several results", "Name a folder with -o")
+    settings = parse_settings(values, subject="options")
+    outcomes = []
+    with _progress_bar(console) as bar:
+        for number, path in enumerate(files, 1):
+            label = path.name if len(files) == 1 else f"{number}/{len(files)} {path.name}"
+            outcomes.append(_convert_one(session, path, output, settings, bar, label))
+    return outcomes
+
+
+def summary(outcomes: list[Outcome]) -> Table:
+    """One row for each input of a batch."""
+    table = Table(title="Summary")
+    for heading in ("file", "result", "seconds"):
+        table.add_column(heading, overflow="fold")
+    for outcome in outcomes:
+        result = (
+            Text(str(outcome.error), "red") if outcome.error else Text("\n".join(map(str, outcome.outputs)), "green")
+        )
+        table.add_row(Text(outcome.source.name), result, f"{outcome.seconds:.1f}")
+    return table
+
+
+def _convert_one(
+    session: Session, path: Path, output: Path | None, settings: ConversionSettings, bar: Progress, label: str
+) -> Outcome:
+    started = time.monotonic()
+    task = bar.add_task(label[:50], total=None, what="reading")
+    stage = ""
+
+    def tell(what: str, done: int, total: int | None) -> None:
+        nonlocal stage
+        if what != stage:
+            stage = what
+            bar.reset(task, total=total, what=what)
+        bar.update(task, completed=done, total=total)
+
+    try:
+        submission = identify(path, settings, driver=Driver.INLINE, origin="command line")
+        final = session.convert(submission, tell)
+        for warning in final.warnings:
+            bar.console.print(Text(f"{path.name}: {warning}", "yellow"))
+        workspace = session.workspace
+        if output and output.suffix.lower() in _RESULT_ENDINGS and not output.is_dir():
+            paths = deliver_as(workspace, final.video, final.outputs, output)
+        else:
+            paths = deliver(workspace, final.video, final.outputs, output or workspace.home / DONE)
+        return Outcome(path, tuple(paths), seconds=time.monotonic() - started)
+    except StereoSpotError as error:
+        return Outcome(path, error=error, seconds=time.monotonic() - started)
+    finally:
+        bar.remove_task(task)
+
+
+class _FramesPerSecond(ProgressColumn):
+    """Speed of the present step."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.1f} fps" if speed else "", "cyan")
+
+
+@contextmanager
+def _progress_bar(console: Console) -> Iterator[Progress]:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        TextColumn("[dim]{task.fields[what]}"),
+        BarColumn(),
+        TextColumn("{task.completed:.0f}/{task.total}"),
+        _FramesPerSecond(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield bar

@@ -1,0 +1,135 @@
+"""``stereo-spot doctor``: what works on this machine, and what to do about the rest."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rich.table import Table
+from rich.text import Text
+
+from ..domain.errors import StereoSpotError
+from ..media.tools import encoder_works, find_tools, version
+from .session import Session
+
+_NEEDED_SPACE = 20 << 30
+
+
+class State(StrEnum):
+    """How a thing is."""
+
+    GOOD = "ok"
+    MISSING = "optional"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One examined thing.
+
+    Attributes:
+        thing: what was looked at.
+        state: how it is.
+        found: what was found.
+        remedy: what to do; empty where nothing is needed.
+    """
+
+    thing: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def examine(session: Session) -> list[Finding]:
+    """Look at everything a conversion needs."""
+    return [*_ffmpeg(), _gpu(), _weights(), _store(session), _space(session), _dagster(session), _daemon(session)]
+
+
+def table(findings: list[Finding]) -> Table:
+    """The findings as a table."""
+    colours = {State.GOOD: "green", State.MISSING: "yellow", State.BROKEN: "red"}
+    shown = Table("", "state", "found", "what to do")
+    for finding in findings:
+        state = Text(finding.state.value, colours[finding.state])
+        shown.add_row(finding.thing, state, Text(finding.found, overflow="fold"), Text(finding.remedy, overflow="fold"))
+    return shown
+
+
+def _ffmpeg() -> list[Finding]:
+    try:
+        tools = find_tools()
+    except StereoSpotError as error:
+        return [Finding("ffmpeg", State.BROKEN, error.cause, error.remedy)]
+    findings = [
+        Finding("ffmpeg", State.GOOD, f"{version(tools.ffmpeg)} ({tools.origin}: {tools.ffmpeg})"),
+        Finding("ffprobe", State.GOOD, f"{version(tools.ffprobe)} ({tools.ffprobe})"),
+    ]
+    for name, encoder, pix_fmt in (
+        ("H.264", "libx264", "yuv420p"),
+        ("H.264 10 bit", "libx264", "yuv420p10le"),
+        ("HEVC 10 bit", "libx265", "yuv420p10le"),
+    ):
+        works = encoder_works(tools.ffmpeg, encoder, pix_fmt)
+        remedy = "" if works else "Use another ffmpeg: set STEREO_SPOT_FFMPEG"
+        findings.append(Finding(f"encoder {name}", State.GOOD if works else State.BROKEN, encoder, remedy))
+    works = encoder_works(tools.ffmpeg, "h264_nvenc")
+    findings.append(Finding("encoder NVENC", State.GOOD if works else State.MISSING, "works" if works else "no device"))
+    return findings
+
+
+def _gpu() -> Finding:
+    program = shutil.which("nvidia-smi")
+    if not program:
+        return Finding("GPU", State.MISSING, "no NVIDIA driver", "Not needed for depth by cues")
+    done = subprocess.run(
+        [program, "--query-gpu=name,memory.total", "--format=csv,noheader"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    found = "; ".join(done.stdout.split("\n")).strip("; ")
+    return Finding("GPU", State.GOOD if found else State.MISSING, found or "the driver shows none")
+
+
+def _weights() -> Finding:
+    if importlib.util.find_spec("torch") is None:
+        return Finding("model weights", State.MISSING, "torch is not installed", "Not needed for depth by cues")
+    return Finding("model weights", State.MISSING, "depth by cues needs none", "")
+
+
+def _store(session: Session) -> Finding:
+    key, store = "doctor.txt", session.workspace.store
+    try:
+        store.put_bytes(b"ok", key)
+        whole = store.read_bytes(key) == b"ok" and not store.delete_prefix(key)
+    except StereoSpotError as error:
+        return Finding("media store", State.BROKEN, error.cause, error.remedy)
+    found = store.locate("")
+    return Finding("media store", State.GOOD if whole else State.BROKEN, found, "" if whole else "Check its rights")
+
+
+def _space(session: Session) -> Finding:
+    free = shutil.disk_usage(session.workspace.home).free
+    enough = free > _NEEDED_SPACE
+    remedy = "" if enough else "A film needs about five times its size while it is converted"
+    return Finding("free space", State.GOOD if enough else State.MISSING, f"{free / 1e9:.0f} GB", remedy)
+
+
+def _dagster(session: Session) -> Finding:
+    try:
+        runs = session.instance.get_runs_count()
+    except Exception as error:  # whatever the storage raises is the finding
+        return Finding("Dagster storage", State.BROKEN, str(error).splitlines()[0], "Check DAGSTER_HOME/dagster.yaml")
+    where = os.environ.get("DAGSTER_HOME") or str(session.workspace.home / "dagster")
+    return Finding("Dagster storage", State.GOOD, f"{where}, {runs} runs")
+
+
+def _daemon(session: Session) -> Finding:
+    alive = session.daemon_is_alive()
+    remedy = "" if alive else "Start it for the drop folder and the UI: make dev"
+    return Finding("daemon", State.GOOD if alive else State.MISSING, "running" if alive else "not running", remedy)

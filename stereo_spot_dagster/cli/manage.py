@@ -1,0 +1,271 @@
+"""Commands on videos that are known: submit, status, retry, retune, remove."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+from rich.text import Text
+
+from ..assets import source_video as source_asset
+from ..assets.partitions import SEGMENTS, VIDEO_TAG, VIDEOS
+from ..assets.studio import Studio
+from ..convert.finish import deliver
+from ..convert.intake import identify, submit
+from ..convert.progress import Stage, VideoProgress, known_videos, video_progress
+from ..convert.render import outputs_of
+from ..domain.errors import InvalidSettings, StereoSpotError, UnknownVideo, VideoBusy
+from ..domain.settings import parse_settings
+from ..domain.video import Attempt, Driver
+from ..storage import keys
+from .convert import inputs
+from .session import Session, failure_words
+
+# Settings that another rendering can have with the same frames and depth.
+_RENDER_ONLY = ("layouts", "divergence", "convergence", "synthesizer", "inpaint", "codec", "crf", "preset", "container")
+
+
+@dataclass(frozen=True)
+class VideoStatus:
+    """A video as `status` shows it.
+
+    Attributes:
+        state: its stage, or ``failed``, ``interrupted`` or ``waiting for the daemon``.
+        done, total: converted and planned segments.
+        remaining_s: estimated seconds to the last segment; None where nothing can be said.
+        reason: why it was refused or failed.
+    """
+
+    progress: VideoProgress
+    state: str
+    done: int
+    total: int
+    remaining_s: float | None
+    reason: str
+
+
+def submit_all(session: Session, paths: list[Path], values: dict[str, Any], console: Console) -> list[str]:
+    """Hand in each file and return the keys of the videos."""
+    settings = parse_settings(values, subject="options")
+    submitted = []
+    for path in inputs(paths):
+        submission = identify(path, settings, driver=Driver.SENSORS, origin="command line")
+        known = session.workspace.has_submission(submission.video)
+        if known and video_progress(session.workspace, submission.video).stage is Stage.FINISHED:
+            console.print(Text(f"{path.name} is finished already (video {submission.video})"))
+        else:
+            submit(session.workspace, submission)
+        submitted.append(submission.video)
+    if not session.daemon_is_alive():
+        console.print("No daemon is running: the videos wait until `make dev` or `dagster dev` is started.")
+    return submitted
+
+
+def video_status(session: Session, video: str) -> VideoStatus:
+    """Where a video stands, with the words of its last failure.
+
+    Raises:
+        UnknownVideo: it was never submitted.
+    """
+    progress = video_progress(session.workspace, video)
+    total, done = progress.segments, progress.segments - len(progress.missing)
+    if progress.refusal:
+        return VideoStatus(progress, "refused", 0, 0, None, progress.refusal.reason)
+    if progress.stage is Stage.FINISHED:
+        return VideoStatus(progress, "finished", total, total, None, "")
+    if session.active_runs(video) or session.is_locked(video):
+        return VideoStatus(progress, progress.stage.value, done, total, _remaining_s(session, progress), "")
+    reason = _last_failure(session, video)
+    if reason:
+        return VideoStatus(progress, "failed", done, total, None, reason)
+    if progress.submission.driver is Driver.INLINE:
+        words = "the command that converted it ended early: run it again, or retry"
+        return VideoStatus(progress, "interrupted", done, total, None, words)
+    state = progress.stage.value if session.daemon_is_alive() else "waiting for the daemon"
+    return VideoStatus(progress, state, done, total, None, "")
+
+
+def print_status(session: Session, video: str | None, console: Console) -> None:
+    """One video with its files and warnings, or a table of all."""
+    if video:
+        _print_one(session, video_status(session, video), console)
+        return
+    table = Table("video", "name", "state", "segments", "ready in", "reason")
+    for key in known_videos(session.workspace):
+        try:
+            found = video_status(session, key)
+        except UnknownVideo:
+            continue
+        segments = f"{found.done}/{found.total}" if found.total else ""
+        ready = _duration(found.remaining_s) if found.remaining_s is not None else ""
+        row = (key, found.progress.submission.name, found.state, segments, ready, found.reason)
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    if not table.row_count:
+        console.print("No videos yet. Convert one with: stereo-spot convert FILE")
+        return
+    console.print(table)
+
+
+def retry(session: Session, video: str, console: Console) -> list[Path]:
+    """Try a video again: by the daemon where it drives the video and is alive, else in this process.
+
+    Returns:
+        The finished files, if it was converted here.
+    """
+    submission = session.workspace.submission(video)
+    if session.active_runs(video) or session.is_locked(video):
+        raise VideoBusy(video, "it is being converted right now", f"See: stereo-spot status {video}")
+    session.workspace.store.delete_prefix(keys.refusal(video))
+    number = session.workspace.attempt(video) + 1
+    session.workspace.save(Attempt(number=number), keys.attempt(video))
+    if submission.driver is Driver.SENSORS and session.daemon_is_alive():
+        console.print(f"The daemon tries {video} again. See: stereo-spot status {video}")
+        return []
+    return _convert_here(session, video, console)
+
+
+def retune(session: Session, video: str, values: dict[str, Any], console: Console) -> list[Path]:
+    """Render a video again with other settings; its frames, cuts and depth stay.
+
+    Raises:
+        InvalidSettings: a setting would need other frames or other depth.
+    """
+    workspace = session.workspace
+    source = workspace.source(video)
+    if session.active_runs(video) or session.is_locked(video):
+        raise VideoBusy(video, "it is being converted right now", f"See: stereo-spot status {video}")
+    for name in values:
+        if name not in _RENDER_ONLY:
+            raise InvalidSettings(name, "it cannot be changed without converting anew", "Use: stereo-spot convert")
+    if not values:
+        raise InvalidSettings(video, "no setting to change was given", "Give one, such as --divergence 3")
+    settings = parse_settings(source.settings.model_dump() | values, subject="options")
+    updated = source.model_copy(update={"settings": settings})
+    workspace.save(updated, keys.source_record(video))
+    submission = workspace.submission(video).model_copy(update={"settings": settings})
+    submit(workspace, submission)
+    _report_source(session, updated)
+    if submission.driver is Driver.SENSORS and session.daemon_is_alive():
+        console.print(f"The daemon renders {video} again. See: stereo-spot status {video}")
+        return []
+    return _convert_here(session, video, console)
+
+
+def check_removable(session: Session, video: str, *, force: bool) -> None:
+    """Raise unless the video is known and at rest; with ``force`` its runs are stopped."""
+    session.workspace.submission(video)
+    if session.is_locked(video):
+        raise VideoBusy(video, "another process is converting it", "Stop that process first")
+    runs = session.active_runs(video)
+    if runs and not force:
+        raise VideoBusy(video, f"{len(runs)} runs of it are queued or running", "Wait, or use --force")
+    for run in runs:
+        session.instance.report_run_canceling(run)
+        session.instance.run_launcher.terminate(run.run_id)
+
+
+def remove(session: Session, video: str) -> None:
+    """Delete a video's objects, partitions and runs (with their events).
+
+    Raises:
+        StereoSpotError: some objects could not be deleted; they are named.
+    """
+    instance = session.instance
+    left = session.workspace.store.delete_prefix(keys.video_folder(video))
+    segments = SEGMENTS.get_partition_keys(dynamic_partitions_store=instance)
+    for key in segments:
+        if key.startswith(f"{video}."):
+            instance.delete_dynamic_partition(str(SEGMENTS.name), key)
+    instance.delete_dynamic_partition(str(VIDEOS.name), video)
+    for run in instance.get_runs(dg.RunsFilter(tags={VIDEO_TAG: video})):
+        instance.delete_run(run.run_id)
+    if left:
+        raise StereoSpotError(
+            video, f"{len(left)} objects could not be deleted, such as {left[0]}", "Delete them by hand"
+        )
+
+
+def _convert_here(session: Session, video: str, console: Console) -> list[Path]:
+    workspace = session.workspace
+    driver = workspace.submission(video).driver
+    # While this process is at it, no daemon that starts meanwhile may take it up.
+    submission = workspace.submission(video).model_copy(update={"driver": Driver.INLINE})
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(video, total=None)
+
+        def tell(what: str, done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total, description=f"{video} {what}")
+
+        try:
+            final = session.convert(submission, tell)
+        finally:
+            submit(workspace, submission.model_copy(update={"driver": driver}))
+    return deliver(workspace, video, final.outputs, workspace.home / keys.DONE)
+
+
+def _report_source(session: Session, source) -> None:
+    made = source_asset.materialization(Studio(home=str(session.workspace.home)), source)
+    session.instance.report_runless_asset_event(
+        dg.AssetMaterialization(asset_key=source_asset.NAME, partition=source.video, metadata=made.metadata)
+    )
+
+
+def _last_failure(session: Session, video: str) -> str:
+    """The words of the newest run of a video, if it failed."""
+    newest = session.instance.get_run_records(dg.RunsFilter(tags={VIDEO_TAG: video}), limit=20)
+    latest: dict[str, dg.RunRecord] = {}
+    for record in newest:
+        latest.setdefault(record.dagster_run.tags.get("dagster/partition", ""), record)
+    for record in latest.values():
+        run = record.dagster_run
+        if run.status is dg.DagsterRunStatus.FAILURE:
+            events = [entry.dagster_event for entry in session.instance.all_logs(run.run_id) if entry.dagster_event]
+            return failure_words(events)
+    return ""
+
+
+def _remaining_s(session: Session, progress: VideoProgress) -> float | None:
+    """Seconds to go, from the times at which the finished segments were stored."""
+    if not progress.plan or not progress.source:
+        return None
+    times = []
+    for segment in progress.plan.segments:
+        if segment.index not in progress.missing:
+            stored = session.workspace.store.stat(outputs_of(progress.plan, progress.source.settings, segment)[0][2])
+            times += [stored.modified_s] if stored else []
+    if len(times) < 2 or max(times) == min(times):
+        return None
+    return len(progress.missing) * (max(times) - min(times)) / (len(times) - 1)
+
+
+def _print_one(session: Session, found: VideoStatus, console: Console) -> None:
+    progress = found.progress
+    rows = {
+        "video": progress.video,
+        "name": progress.submission.name,
+        "state": found.state,
+        "segments": f"{found.done} of {found.total}",
+        "reason": found.reason,
+        "came in by": f"{progress.submission.origin}, {progress.submission.submitted_at:%Y-%m-%d %H:%M:%S} UTC",
+        "depth": f"{progress.plan.depth.value}: {progress.plan.depth_reason}" if progress.plan else "",
+        "warnings": "\n".join(
+            progress.final.warnings if progress.final else progress.plan.warnings if progress.plan else ()
+        ),
+        "ready in": _duration(found.remaining_s) if found.remaining_s is not None else "",
+        "results": "\n".join(session.workspace.delivery(progress.video).paths),
+    }
+    table = Table(show_header=False)
+    for name, value in rows.items():
+        if value:
+            table.add_row(name, Text(value, overflow="fold"))
+    console.print(table)
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))

@@ -1,0 +1,226 @@
+"""Joins a video's segments into its finished files."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path, PurePosixPath
+
+from ..domain.checks import CheckOutcome
+from ..domain.errors import StoreFailed, VideoIncomplete
+from ..domain.layout import Layout, View, name_suffix
+from ..domain.plan import SegmentPlan
+from ..domain.settings import Container
+from ..domain.video import Delivery, FinalRecord, OutputFile, SourceRecord
+from ..media.container import MuxPlan, plan_mux
+from ..media.join import JoinJob, join
+from ..media.packets import PacketList, list_packets
+from ..media.scan import FrameTable
+from ..media.verify import check_final
+from ..storage import keys
+from .render import outputs_of, render_fingerprint
+from .workspace import Workspace
+
+
+@dataclass(frozen=True)
+class FinishedVideo:
+    """What joining gave.
+
+    Attributes:
+        outputs: the finished files; empty if a check failed.
+        checks: every checked property; where several files share one, the first that failed.
+        container: the container that was chosen.
+        warnings: what could not be carried and what is odd about the source.
+        seconds: how long it took.
+    """
+
+    outputs: tuple[OutputFile, ...]
+    checks: tuple[CheckOutcome, ...]
+    container: Container
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+def missing_segments(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) -> list[int]:
+    """Indexes of the segments that have not all of their files in the store."""
+    return [
+        segment.index
+        for segment in plan.segments
+        if not all(workspace.store.exists(key) for _, _, key in outputs_of(plan, source.settings, segment))
+    ]
+
+
+def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) -> FinishedVideo:
+    """Join, mux, check and store the finished files of every layout.
+
+    Raises:
+        VideoIncomplete: segments are missing; they are named.
+        FfmpegFailed: a container does not take a stream.
+    """
+    missing = missing_segments(workspace, source, plan)
+    if missing:
+        named = ", ".join(str(index) for index in missing[:10]) + (", ..." if len(missing) > 10 else "")
+        raise VideoIncomplete(
+            plan.video,
+            f"{len(missing)} of {len(plan.segments)} segments are not finished (segments {named})",
+            f"Run: stereo-spot retry {plan.video}",
+        )
+    started = time.monotonic()
+    frames = workspace.frames(plan)
+    mux = plan_mux(source.probe, source.settings.container)
+    checks: dict[str, CheckOutcome] = {}
+    made: list[tuple[Layout, View, Path]] = []
+    with workspace.folder() as folder:
+        original = workspace.store.fetch(source.key, folder)
+        audio = _audio_packets(original, source, folder)
+        for layout in source.settings.layouts:
+            for view in layout.views:
+                job = _join_job(workspace, source, plan, frames, mux, original, audio, layout, view, folder)
+                target = folder / f"{layout.value}-{view.value}.{mux.container.value}"
+                join(job, target, folder)
+                for outcome in check_final(job, target, source.settings.codec, folder):
+                    known = checks.get(outcome.name)
+                    if known is None or (known.passed and not outcome.passed):
+                        checks[outcome.name] = outcome
+                made.append((layout, view, target))
+        passed = all(outcome.passed for outcome in checks.values())
+        outputs = tuple(_store(workspace, source, mux, *file) for file in made) if passed else ()
+        if passed:
+            record = FinalRecord(
+                video=source.video,
+                render_fingerprint=render_fingerprint(plan, source.settings),
+                layouts=source.settings.layouts,
+                container=mux.container,
+                outputs=outputs,
+                warnings=plan.warnings + mux.left_out,
+                finished_at=datetime.now(UTC),
+            )
+            workspace.save(record, keys.final_record(source.video))
+    return FinishedVideo(
+        outputs=outputs,
+        checks=tuple(checks.values()),
+        container=mux.container,
+        warnings=plan.warnings + mux.left_out,
+        seconds=time.monotonic() - started,
+    )
+
+
+def deliver(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...], folder: Path) -> list[Path]:
+    """Put the finished files where the user looks for them.
+
+    A name that another file has gets the video's hash; an earlier result of the same video is replaced.
+
+    Args:
+        workspace: the store.
+        video: the video's key.
+        outputs: its finished files in the store.
+        folder: where to put them; made if it is missing.
+
+    Raises:
+        StoreFailed: the folder cannot be written.
+    """
+    names = [PurePosixPath(output.key).name for output in outputs]
+    return _deliver(workspace, video, outputs, [folder / name for name in names])
+
+
+def deliver_as(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...], path: Path) -> list[Path]:
+    """Put the finished files under the name the user chose; further layouts and views get their suffix behind it.
+
+    A file of that name is replaced, as the user named it.
+    """
+    targets = [
+        path if not position else path.with_name(f"{path.stem}{name_suffix(output.layout, output.view)}{path.suffix}")
+        for position, output in enumerate(outputs)
+    ]
+    workspace.save(_remember(workspace, video, targets), keys.delivery(video))
+    return _deliver(workspace, video, outputs, targets)
+
+
+def _deliver(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...], targets: list[Path]) -> list[Path]:
+    earlier = workspace.delivery(video).paths
+    delivered: list[Path] = []
+    for output, target in zip(outputs, targets, strict=True):
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with workspace.folder() as scratch:
+                stored = workspace.store.fetch(output.key, scratch)
+                delivered.append(_place(stored, _free_path(target, stored, video, earlier)))
+        except OSError as error:
+            cause = f"it cannot be written ({error.strerror})"
+            raise StoreFailed(str(target), cause, "Check space and rights") from error
+    workspace.save(_remember(workspace, video, delivered), keys.delivery(video))
+    return delivered
+
+
+def _remember(workspace: Workspace, video: str, paths: list[Path]) -> Delivery:
+    earlier = workspace.delivery(video).paths
+    return Delivery(paths=tuple(dict.fromkeys([*earlier, *(str(path.absolute()) for path in paths)])))
+
+
+def _place(stored: Path, target: Path) -> Path:
+    """A second name for the stored file where the file system allows it, else a copy; never a half-written file."""
+    incoming = target.with_name(f".{target.name[-100:]}.incoming")
+    incoming.unlink(missing_ok=True)
+    try:
+        os.link(stored, incoming)
+    except OSError:
+        shutil.copyfile(stored, incoming)
+    os.replace(incoming, target)
+    # Two names of one file make replace do nothing and leave the first.
+    incoming.unlink(missing_ok=True)
+    return target
+
+
+def _free_path(wanted: Path, stored: Path, video: str, earlier: tuple[str, ...]) -> Path:
+    wanted = wanted.absolute()
+    if not wanted.exists() or str(wanted) in earlier or os.path.samestat(wanted.stat(), stored.stat()):
+        return wanted
+    return wanted.with_name(f"{wanted.stem}_{video[-8:]}{wanted.suffix}")
+
+
+def _audio_packets(original: Path, source: SourceRecord, folder: Path) -> dict[int, PacketList]:
+    streams = [stream.index for stream in source.probe.streams("audio")]
+    return list_packets(original, streams, folder, source.name)
+
+
+def _join_job(
+    workspace: Workspace,
+    source: SourceRecord,
+    plan: SegmentPlan,
+    frames: FrameTable,
+    mux: MuxPlan,
+    original: Path,
+    audio: dict[int, PacketList],
+    layout: Layout,
+    view: View,
+    folder: Path,
+) -> JoinJob:
+    wanted = [
+        next(
+            key for found, which, key in outputs_of(plan, source.settings, segment) if (found, which) == (layout, view)
+        )
+        for segment in plan.segments
+    ]
+    return JoinJob(
+        name=source.name,
+        source=original,
+        report=source.probe,
+        plan=plan,
+        frames=frames,
+        segments=tuple(workspace.store.fetch(key, folder) for key in wanted),
+        mux=mux,
+        stereo_mode=layout.stereo_mode,
+        audio=audio,
+        is_part=source.settings.start_s is not None or source.settings.end_s is not None,
+    )
+
+
+def _store(
+    workspace: Workspace, source: SourceRecord, mux: MuxPlan, layout: Layout, view: View, path: Path
+) -> OutputFile:
+    key = keys.final(source.video, source.name, layout, view, mux.container)
+    stored = workspace.store.put(path, key)
+    return OutputFile(layout=layout, view=view, key=stored.key, size_bytes=stored.size_bytes)

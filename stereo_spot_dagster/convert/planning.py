@@ -1,0 +1,176 @@
+"""Makes a video's segment plan and its proved segment files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..domain.errors import ProofFailed
+from ..domain.plan import Segment, SegmentPlan
+from ..domain.probe import ProbeReport, WorkingPicture
+from ..domain.video import SourceRecord
+from ..media import cut
+from ..media.picture import working_picture
+from ..media.plan import choose_part, plan_segments
+from ..media.scan import FrameTable, Scan, scan
+from ..media.tools import find_tools, version
+from ..stereo.depth import resolve
+from ..storage import keys
+from .intake import sha256_of
+from .workspace import Workspace
+
+# A run shall be minutes of work: start-up is then a few percent of it, and a lost worker costs little.
+_WORK_S = 150.0
+# Measured on two cores with `cues`, warp and x264 medium: 16 million luma pixels a second for a full side by side.
+_PIXELS_PER_S = 16e6
+_SHORTEST, _LONGEST = 120, 3000
+# The estimator's memory of earlier frames has faded after this many (its slowest average has a 1 s time constant).
+_OVERLAP_FRAMES = 24
+
+Progress = Callable[[str, int, int | None], None]
+
+
+@dataclass(frozen=True)
+class _Material:
+    """What segment files are cut from: the source itself or its lossless copy."""
+
+    path: Path
+    report: ProbeReport
+    picture: WorkingPicture
+    frames: FrameTable
+
+
+def existing_plan(workspace: Workspace, source: SourceRecord) -> SegmentPlan | None:
+    """The plan that is there already, if it fits the settings and all of its files are in the store."""
+    if not workspace.store.exists(keys.manifest(source.video)):
+        return None
+    plan = workspace.plan(source.video)
+    fits = plan.settings_fingerprint == source.settings.plan_fingerprint and plan.source_sha256 == source.sha256
+    needed = [plan.frames_key, *(segment.cut_key for segment in plan.segments)]
+    return plan if fits and all(workspace.store.exists(key) for key in needed) else None
+
+
+def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | None = None) -> SegmentPlan:
+    """Decode the source once, plan its segments, cut them, prove each cut, and store all of it.
+
+    Args:
+        workspace: store and scratch.
+        source: the accepted source.
+        progress: called with (what is being done, frames or segments done, total if known).
+
+    Raises:
+        InputRefused: it turns out that nothing can be decoded, or that the file is cut off.
+        ProofFailed: the cut files do not hold the planned frames.
+    """
+    report = source.probe
+    with workspace.folder() as folder:
+        original = workspace.store.fetch(source.key, folder)
+        picture = working_picture(report.video)
+        expected = _expected_frames(report)
+        seen = scan(original, report, picture, folder, lambda done: _tell(progress, "planning", done, expected))
+        first, end = choose_part(seen.frames, source.settings.start_s, source.settings.end_s, source.name)
+        frames = seen.frames.part(first, end)
+        segments = plan_segments(frames, _target_frames(source, picture), _OVERLAP_FRAMES)
+        tell = lambda done: _tell(progress, "cutting", done, len(segments))  # noqa: E731 a one-line adapter
+        mode, material, proved = _cut(original, source, picture, seen, frames, segments, first, folder, tell)
+        stored = tuple(_store_cut(workspace, source.video, segment, found) for segment, found in proved)
+        workspace.store.put_bytes(material.frames.to_bytes(), keys.frame_table(source.video))
+        depth, reason = resolve(source.settings.depth)
+        plan = SegmentPlan(
+            video=source.video,
+            source_sha256=source.sha256,
+            settings_fingerprint=source.settings.plan_fingerprint,
+            time_base=frames.time_base,
+            frames=len(frames),
+            first_pts=int(frames.pts[0]),
+            first_source_frame=first,
+            end_pts=segments[-1].end_pts,
+            picture=material.picture,
+            depth=depth,
+            depth_reason=reason,
+            mode=mode,
+            frames_key=keys.frame_table(source.video),
+            segments=stored,
+            warnings=report.warnings + seen.warnings,
+            tool=version(find_tools().ffmpeg),
+        )
+        workspace.save(plan, keys.manifest(source.video))
+    return plan
+
+
+def _cut(
+    original: Path,
+    source: SourceRecord,
+    picture: WorkingPicture,
+    seen: Scan,
+    frames: FrameTable,
+    segments: tuple[Segment, ...],
+    first: int,
+    folder: Path,
+    tell: Callable[[int], None],
+) -> tuple[str, _Material, list[tuple[Segment, cut.CutFile]]]:
+    """Stream copies where they can be proved, else cuts of a lossless mezzanine, with the same proof."""
+    material = _Material(original, source.probe, picture, frames)
+    if not picture.temporal and seen.uniform:
+        paths = cut.copy_cuts(original, source.probe, seen.packets, frames, segments, folder)
+        if paths is not None:
+            try:
+                return "copy", material, _prove(paths, segments, material, folder, source.name, tell)
+            except ProofFailed:
+                # Open GOP, intra refresh, hidden frames: the stream does not decode from its key frames alone.
+                for path in paths:
+                    path.unlink(missing_ok=True)
+    mezzanine = folder / "mezzanine.mkv"
+    cut.make_mezzanine(original, source.probe, picture, segments, first, mezzanine)
+    table, packets = cut.scan_mezzanine(mezzanine, frames, folder, source.name)
+    if seen.uniform and not (table.crc == frames.crc).all():
+        raise ProofFailed(source.name, "its lossless copy is not equal to it")
+    plain = picture.model_copy(update={"filters": (), "temporal": False})
+    report = source.probe.model_copy(update={"video": source.probe.video.model_copy(update={"index": 0})})
+    material = _Material(mezzanine, report, plain, table)
+    paths = cut.copy_cuts(mezzanine, report, packets, table, segments, folder)
+    if paths is None:
+        raise ProofFailed(source.name, "its lossless copy could not be cut")
+    return "mezzanine", material, _prove(paths, segments, material, folder, source.name, tell)
+
+
+def _prove(
+    paths: list[Path],
+    segments: tuple[Segment, ...],
+    material: _Material,
+    folder: Path,
+    name: str,
+    tell: Callable[[int], None],
+) -> list[tuple[Segment, cut.CutFile]]:
+    proved = []
+    for path, segment in zip(paths, segments, strict=True):
+        found = cut.prove_cut(path, segment, material.frames, material.picture, folder, name)
+        proved.append((segment, found))
+        tell(len(proved))
+    return proved
+
+
+def _store_cut(workspace: Workspace, video: str, segment: Segment, found: cut.CutFile) -> Segment:
+    key = keys.cut(video, segment)
+    checksum = sha256_of(found.path)
+    workspace.store.put(found.path, key)
+    return segment.model_copy(update={"cut_key": key, "skip_frames": found.skip_frames, "sha256": checksum})
+
+
+def _target_frames(source: SourceRecord, picture: WorkingPicture) -> int:
+    if source.settings.segment_frames:
+        return source.settings.segment_frames
+    speed = _PIXELS_PER_S / (picture.width * picture.height)
+    return round(min(max(_WORK_S * speed, _SHORTEST), _LONGEST))
+
+
+def _expected_frames(report: ProbeReport) -> int | None:
+    """A guess, for a progress bar only."""
+    duration = report.video.duration_s or report.duration_s
+    return round(duration * float(report.video.frame_rate)) if duration else None
+
+
+def _tell(progress: Progress | None, what: str, done: int, total: int | None) -> None:
+    if progress:
+        progress(what, done, total)

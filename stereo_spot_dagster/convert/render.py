@@ -1,0 +1,251 @@
+"""The second eye of one segment: decode, warp by stored depth, fill, pack, encode, and check what was made."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domain.checks import CheckOutcome
+from ..domain.layout import Layout, View
+from ..domain.plan import Segment, SegmentPlan
+from ..domain.settings import ConversionSettings
+from ..domain.video import OutputFile, SourceRecord
+from ..media.encode import EncodeJob, open_encoder
+from ..media.frames import PictureWriter, Planes, read_pictures
+from ..media.scan import FrameTable
+from ..media.verify import check_segment
+from ..stereo.frame import Frame
+from ..stereo.inpaint import make_inpainter
+from ..stereo.layouts.packer import Packer
+from ..stereo.preview import disparity_histogram, preview_strip
+from ..stereo.warp import make_synthesizer
+from ..stereo.warp.disparity import disparity_from_depth
+from ..storage import keys
+from .depth import DepthRecord, depth_fingerprint, read_depth
+from .overlap import Behind, ahead
+from .workspace import Workspace
+
+FrameProgress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class RenderedSegment:
+    """What rendering a segment gave.
+
+    Attributes:
+        outputs: its files, one for each layout and view.
+        checks: what was found when they were decoded again.
+        preview: JPEG: left, depth, right, anaglyph of its middle frame.
+        histogram: picture of the disparities of that frame.
+        seconds: how long it took.
+        frames_per_second: speed.
+    """
+
+    outputs: tuple[OutputFile, ...]
+    checks: tuple[CheckOutcome, ...]
+    preview: bytes
+    histogram: bytes
+    seconds: float
+    frames_per_second: float
+
+
+@dataclass(frozen=True)
+class _Eyes:
+    """A frame's pair of eyes with what they were made from."""
+
+    left: Frame
+    right: Frame
+    depth: NDArray[np.float32]
+    disparity_px: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class _Target:
+    """A file being written."""
+
+    layout: Layout
+    view: View
+    path: Path
+    packer: Packer
+    writer: PictureWriter
+
+
+def render_fingerprint(plan: SegmentPlan, settings: ConversionSettings) -> str:
+    """Names a rendering: the plan, the depth, and every setting that changes a sample of the result."""
+    relevant = settings.model_dump_json(exclude={"layouts", "container", "depth", "start_s", "end_s", "segment_frames"})
+    return hashlib.sha256(f"{plan.digest}:{depth_fingerprint(plan)}:{relevant}".encode()).hexdigest()[:12]
+
+
+def outputs_of(plan: SegmentPlan, settings: ConversionSettings, segment: Segment) -> list[tuple[Layout, View, str]]:
+    """(layout, view, store key) of each file that a segment shall have."""
+    fingerprint = render_fingerprint(plan, settings)
+    return [
+        (layout, view, keys.stereo(plan.video, layout, view, fingerprint, segment))
+        for layout in settings.layouts
+        for view in layout.views
+    ]
+
+
+def is_rendered(workspace: Workspace, plan: SegmentPlan, settings: ConversionSettings, segment: Segment) -> bool:
+    """True if every file of the segment is in the store; files get there only after they were checked."""
+    return all(workspace.store.exists(key) for _, _, key in outputs_of(plan, settings, segment))
+
+
+def render_segment(
+    workspace: Workspace,
+    source: SourceRecord,
+    plan: SegmentPlan,
+    frames: FrameTable,
+    segment: Segment,
+    depth: DepthRecord,
+    progress: FrameProgress | None = None,
+) -> RenderedSegment:
+    """Render one segment in every layout of the source's settings.
+
+    Files are stored only if all of ``checks`` passed.
+
+    Raises:
+        ProofFailed: the cut file does not hold the planned frames.
+        FfmpegFailed, ToolUnavailable: the encoder failed or is missing.
+    """
+    started = time.monotonic()
+    with workspace.folder() as folder:
+        cut = workspace.store.fetch(segment.cut_key, folder)
+        depth_file = workspace.store.fetch(depth.key, folder)
+        targets, shown = _encode_all(source, plan, frames, segment, depth, cut, depth_file, folder, progress)
+        checks = _check_all(targets, segment, folder, source.name)
+        outputs: list[OutputFile] = []
+        if all(outcome.passed for outcome in checks):
+            wanted = {(layout, view): key for layout, view, key in outputs_of(plan, source.settings, segment)}
+            for target in targets:
+                stored = workspace.store.put(target.path, wanted[target.layout, target.view])
+                outputs.append(
+                    OutputFile(layout=target.layout, view=target.view, key=stored.key, size_bytes=stored.size_bytes)
+                )
+    seconds = time.monotonic() - started
+    return RenderedSegment(
+        outputs=tuple(outputs),
+        checks=tuple(checks),
+        preview=preview_strip(shown.left, shown.depth, shown.right, plan.picture.color),
+        histogram=disparity_histogram(shown.disparity_px, plan.picture.width),
+        seconds=seconds,
+        frames_per_second=segment.frames / seconds,
+    )
+
+
+def _encode_all(
+    source: SourceRecord,
+    plan: SegmentPlan,
+    frames: FrameTable,
+    segment: Segment,
+    depth: DepthRecord,
+    cut: Path,
+    depth_file: Path,
+    folder: Path,
+    progress: FrameProgress | None,
+) -> tuple[list[_Target], _Eyes]:
+    shown: _Eyes | None = None
+    done = 0
+    with ExitStack() as stack:
+        targets = [
+            _open_target(stack, source, plan, frames, segment, layout, view, folder)
+            for layout in source.settings.layouts
+            for view in layout.views
+        ]
+
+        def encode(item: object) -> None:
+            assert isinstance(item, _Eyes)
+            for target in targets:
+                target.writer.write(target.packer.pack(item.left, item.right).planes)
+
+        behind = stack.enter_context(Behind(encode))
+        for eyes in _pairs_of_eyes(source.settings, plan, frames, segment, depth, cut, depth_file):
+            if done == segment.frames // 2:
+                shown = eyes
+            behind.put(eyes)
+            done += 1
+            if progress:
+                progress(done)
+    assert shown is not None
+    return targets, shown
+
+
+def _pairs_of_eyes(
+    settings: ConversionSettings,
+    plan: SegmentPlan,
+    frames: FrameTable,
+    segment: Segment,
+    depth: DepthRecord,
+    cut: Path,
+    depth_file: Path,
+) -> Iterator[_Eyes]:
+    synthesizer, inpainter = make_synthesizer(settings.synthesizer), make_inpainter(settings.inpaint)
+    picture = plan.picture
+    crcs = frames.crc[segment.first_frame : segment.end_frame]
+    skip = segment.skip_frames + segment.overlap_frames
+    decoded = read_pictures(cut, picture, skip=skip, crcs=crcs, name=plan.video)
+    with ahead(decoded) as pictures, ahead(read_depth(depth_file, depth)) as depths:
+        for planes, near in _paired(pictures, depths):
+            left = Frame(planes, picture.pixel_format)
+            disparity_px = disparity_from_depth(
+                near, picture.width, picture.height, settings.divergence, settings.convergence
+            )
+            right = inpainter.fill(synthesizer.synthesize(left, disparity_px))
+            yield _Eyes(left, right, near, disparity_px)
+
+
+def _paired(
+    pictures: Iterator[Planes], depths: Iterator[NDArray[np.float32]]
+) -> Iterator[tuple[Planes, NDArray[np.float32]]]:
+    yield from zip(pictures, depths, strict=True)
+
+
+def _open_target(
+    stack: ExitStack,
+    source: SourceRecord,
+    plan: SegmentPlan,
+    frames: FrameTable,
+    segment: Segment,
+    layout: Layout,
+    view: View,
+    folder: Path,
+) -> _Target:
+    picture, settings = plan.picture, source.settings
+    packer = Packer(layout, view, picture.pixel_format, picture.width, picture.height, picture.color)
+    job = EncodeJob(
+        width=packer.width,
+        height=packer.height,
+        pixel_format=packer.format,
+        sar=picture.sar,
+        tags=picture.tagged,
+        codec=settings.codec,
+        crf=settings.crf,
+        preset=settings.preset,
+        time_base=plan.time_base,
+        pts=frames.pts[segment.first_frame : segment.end_frame] - segment.first_pts,
+        frame_rate=source.probe.video.frame_rate,
+        frame_packing=layout.frame_packing,
+        source=source.probe.video,
+    )
+    path = folder / f"{layout.value}-{view.value}.mp4"
+    writer = stack.enter_context(open_encoder(job, path, name=source.name))
+    return _Target(layout, view, path, packer, writer)
+
+
+def _check_all(targets: list[_Target], segment: Segment, folder: Path, name: str) -> list[CheckOutcome]:
+    """The checks of all files, one outcome for each property: the first that failed, else the first."""
+    outcomes: dict[str, CheckOutcome] = {}
+    for target in targets:
+        size = (target.packer.width, target.packer.height)
+        for outcome in check_segment(target.path, segment.frames, size, folder, name):
+            known = outcomes.get(outcome.name)
+            if known is None or (known.passed and not outcome.passed):
+                outcomes[outcome.name] = outcome
+    return list(outcomes.values())

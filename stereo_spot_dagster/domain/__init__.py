@@ -1,0 +1,1 @@
+"""Value types shared by every layer: settings, layouts, probe reports, plans, keys, errors."""

@@ -1,0 +1,39 @@
+"""The outcome of checking something we made against what was planned."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from .errors import ProofFailed
+
+
+class CheckOutcome(BaseModel):
+    """One checked property.
+
+    Attributes:
+        name: what was checked, e.g. ``frame_count``.
+        passed: whether it holds.
+        detail: what was found, in words; with the expected and the found value where it fails.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    passed: bool
+    detail: str
+
+
+def equal(name: str, expected: object, found: object) -> CheckOutcome:
+    """The outcome of comparing two values."""
+    passed = expected == found
+    return CheckOutcome(
+        name=name, passed=passed, detail=f"{found}" if passed else f"expected {expected}, found {found}"
+    )
+
+
+def require(outcomes: list[CheckOutcome], subject: str) -> None:
+    """Raise :class:`ProofFailed` naming every failed check."""
+    failed = [outcome for outcome in outcomes if not outcome.passed]
+    if failed:
+        words = "; ".join(f"{outcome.name.replace('_', ' ')}: {outcome.detail}" for outcome in failed)
+        raise ProofFailed(subject, f"the result is not what was planned ({words})")

@@ -1,0 +1,120 @@
+"""The segment plan: which frames go into which segment, with their exact times."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from .probe import WorkingPicture
+from .settings import DepthModel
+from .timing import TimeBase
+
+
+class Segment(BaseModel):
+    """A run of frames that is converted in one piece.
+
+    Attributes:
+        index: position among the video's segments, from 0.
+        first_frame: number of its first frame in the video, from 0.
+        frames: how many frames it has.
+        first_pts: timestamp of its first frame, in the plan's time base.
+        end_pts: timestamp of the first frame after it; for the last segment, the end of its last frame.
+        scene_start: True if its first frame begins a new shot, so that nothing before it matters.
+        overlap_frames: how many frames before ``first_frame`` the depth estimator sees to find its footing; 0 at a cut.
+        cut_key: store key of the file that holds its frames; set when the file has been proved.
+        skip_frames: decoded frames of that file that come before the overlap (pre-roll from a key frame).
+        sha256: checksum of that file.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    index: Annotated[int, Field(ge=0)]
+    first_frame: Annotated[int, Field(ge=0)]
+    frames: Annotated[int, Field(gt=0)]
+    first_pts: int
+    end_pts: int
+    scene_start: bool
+    overlap_frames: Annotated[int, Field(ge=0)] = 0
+    cut_key: str = ""
+    skip_frames: Annotated[int, Field(ge=0)] = 0
+    sha256: str = ""
+
+    @property
+    def end_frame(self) -> int:
+        """Number of the first frame after this segment."""
+        return self.first_frame + self.frames
+
+    @property
+    def first_needed(self) -> int:
+        """Number of the first frame the cut file must hold: the overlap comes before the segment."""
+        return self.first_frame - self.overlap_frames
+
+
+class SegmentPlan(BaseModel):
+    """The manifest of a video: everything workers need to convert and join it, and nothing that can go stale.
+
+    Attributes:
+        video: the video's key.
+        source_sha256: checksum of the source file.
+        settings_fingerprint: of the settings that the plan depends on.
+        time_base: unit of every timestamp.
+        frames: number of frames to convert.
+        first_pts: timestamp of the first of them in the source.
+        first_source_frame: number of that frame among the source's decoded frames (not 0 only with a start time).
+        end_pts: end of the last frame.
+        picture: what the frames look like.
+        depth: the depth estimator, decided once for the whole video, and why.
+        mode: ``copy`` if the cut files are stream copies of the source; ``mezzanine`` if they are lossless re-encodes.
+        frames_key: store key of the frame table (timestamp and checksum of each frame).
+        warnings: what is odd about the source, in words.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    video: str
+    source_sha256: str
+    settings_fingerprint: str
+    time_base: TimeBase
+    frames: Annotated[int, Field(gt=0)]
+    first_pts: int
+    first_source_frame: Annotated[int, Field(ge=0)] = 0
+    end_pts: int
+    picture: WorkingPicture
+    depth: DepthModel
+    depth_reason: str
+    mode: Literal["copy", "mezzanine"]
+    frames_key: str
+    segments: tuple[Segment, ...]
+    warnings: tuple[str, ...] = ()
+    tool: str = ""
+
+    @model_validator(mode="after")
+    def _covers_each_frame_once(self) -> SegmentPlan:
+        problem = coverage_problem(self.segments, self.frames)
+        if problem:
+            raise ValueError(problem)
+        return self
+
+    @property
+    def digest(self) -> str:
+        """16 hex digits that differ when any frame would be cut differently."""
+        return hashlib.sha256(self.model_dump_json(exclude={"tool", "warnings"}).encode()).hexdigest()[:16]
+
+
+def coverage_problem(segments: tuple[Segment, ...], frames: int) -> str | None:
+    """How ``segments`` fail to cover frames 0..``frames`` - 1 exactly once, in words; None if they do."""
+    expected = 0
+    for position, segment in enumerate(segments):
+        if segment.index != position:
+            return f"segment {position} is numbered {segment.index}"
+        if segment.first_frame != expected:
+            what = "left out" if segment.first_frame > expected else "covered twice"
+            return f"frames between {min(expected, segment.first_frame)} and {max(expected, segment.first_frame)} are {what}"
+        if segment.first_needed < 0:
+            return f"segment {position} overlaps frames before the first"
+        expected = segment.end_frame
+    if expected != frames:
+        return f"the segments end at frame {expected}, the video at {frames}"
+    return None

@@ -1,0 +1,169 @@
+"""Videos as the system knows them: keys, submissions, accepted sources, and what each step leaves behind."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from .layout import Layout, View
+from .probe import ProbeReport
+from .settings import Container, ConversionSettings
+
+VideoKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,60}-[0-9a-f]{8}$")]
+
+_SLUG_LENGTH = 40
+_NAME_BYTES = 160
+# Up to this size a file is identified by all of its bytes, above it by samples spread over it: a 100 GB film must
+# not be read whole only to learn its name. The whole file is checksummed when it is taken in.
+_WHOLE_BYTES = 64 << 20
+_SAMPLES, _SAMPLE_BYTES = 64, 256 << 10
+
+
+class Driver(StrEnum):
+    """Who carries a video from segment to segment: the daemon's sensors, or the process that was asked to."""
+
+    SENSORS = "sensors"
+    INLINE = "inline"
+
+
+class Submission(BaseModel):
+    """A video as it was handed in, before anybody has looked into it.
+
+    Attributes:
+        video: its key.
+        name: the file name the user gave it.
+        source: where the file lies: an absolute path (or, with a bucket store, a URI).
+        identity: hex digest of size and content (see :func:`content_identity`).
+        settings: how it shall be converted.
+        driver: who carries it on.
+        origin: how it came in: ``drop folder``, ``command line``, ``launchpad`` or ``job``.
+        submitted_at: UTC time.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    video: VideoKey
+    name: str
+    source: str
+    identity: str
+    settings: ConversionSettings
+    driver: Driver = Driver.SENSORS
+    origin: str = "command line"
+    submitted_at: datetime
+
+
+class SourceRecord(BaseModel):
+    """An accepted source: where its copy lies, its checksum, what it holds, and the settings frozen for it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    video: VideoKey
+    name: str
+    key: str
+    size_bytes: Annotated[int, Field(gt=0)]
+    sha256: str
+    probe: ProbeReport
+    settings: ConversionSettings
+
+
+class Refusal(BaseModel):
+    """Why a video was not accepted."""
+
+    model_config = ConfigDict(frozen=True)
+
+    video: VideoKey
+    name: str
+    reason: str
+    refused_at: datetime
+
+
+class OutputFile(BaseModel):
+    """One finished or per-segment file of a layout."""
+
+    model_config = ConfigDict(frozen=True)
+
+    layout: Layout
+    view: View
+    key: str
+    size_bytes: int
+
+
+class FinalRecord(BaseModel):
+    """The finished files of a video and the rendering they were joined from."""
+
+    model_config = ConfigDict(frozen=True)
+
+    video: VideoKey
+    render_fingerprint: str
+    layouts: tuple[Layout, ...]
+    container: Container
+    outputs: tuple[OutputFile, ...]
+    warnings: tuple[str, ...] = ()
+    finished_at: datetime
+
+
+class Delivery(BaseModel):
+    """Where finished files were put for the user; they may be replaced by newer ones of the same video."""
+
+    model_config = ConfigDict(frozen=True)
+
+    paths: tuple[str, ...] = ()
+
+
+class Attempt(BaseModel):
+    """How often somebody has asked for a video to be tried again; part of every run key."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: Annotated[int, Field(ge=0)] = 0
+
+
+def video_key(name: str, identity: str, settings: ConversionSettings) -> str:
+    """``holiday-3f9c2a1b``: same content and settings give the same hash, whatever the file is called."""
+    digest = hashlib.sha256(f"{identity}:{settings.fingerprint}".encode()).hexdigest()[:8]
+    return f"{slug(name)}-{digest}"
+
+
+def slug(name: str) -> str:
+    """Lower-case ASCII letters, digits and dashes from a file name's stem; ``video`` where nothing is left."""
+    stem = Path(name).stem or name
+    plain = unicodedata.normalize("NFKD", stem).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_SLUG_LENGTH].strip("-")
+    return words or "video"
+
+
+def output_stem(name: str) -> str:
+    """The user's file name without extension, made safe for any file system: no separators, controls or
+    characters that SMB and Windows refuse, no leading dash or dot, at most 160 bytes of UTF-8."""
+    stem = Path(name.replace("\\", "_")).stem or name
+    safe = "".join("_" if ch in '/\\:*?"<>|%' or not ch.isprintable() else ch for ch in stem)
+    safe = safe.strip().lstrip("-.") or "video"
+    while len(safe.encode("utf-8", "ignore")) > _NAME_BYTES:
+        safe = safe[:-1]
+    return safe.encode("utf-8", "ignore").decode() or "video"
+
+
+def content_identity(path: Path) -> str:
+    """32 hex digits of a file's size and content.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        if size <= _WHOLE_BYTES:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        else:
+            for sample in range(_SAMPLES):
+                file.seek((size - _SAMPLE_BYTES) * sample // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:32]

@@ -1,0 +1,1 @@
+"""ffmpeg only: probe, plan, cut, frames, join, verify. Knows no stereo."""

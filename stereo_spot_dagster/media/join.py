@@ -1,0 +1,228 @@
+"""Joins finished segments without re-encoding and muxes them with everything else the source holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from ..domain.plan import SegmentPlan
+from ..domain.probe import ProbeReport
+from ..domain.settings import Container
+from .container import MuxPlan, cover_file
+from .encode import track_timescale
+from .mp4_boxes import Stereo3dMode, finish_mp4
+from .packets import PacketList, find_run, list_packets
+from .process import Child, arguments, file_url, safe_input
+from .scan import FrameTable
+
+# Two remuxes are enough: the first measures what ffmpeg's start-time rebasing did, the second proves the cure.
+_MAX_REMUXES = 3
+_OFFSET_TOLERANCE = Fraction(11, 10_000)
+
+_STEREO3D = {"left_right": Stereo3dMode.LEFT_RIGHT, "top_bottom": Stereo3dMode.TOP_BOTTOM}
+
+
+@dataclass(frozen=True)
+class JoinJob:
+    """What is joined.
+
+    Attributes:
+        name: the source's name, for errors.
+        source: the source file.
+        report: its probe report.
+        plan: the segment plan.
+        frames: the frame table of the plan.
+        segments: the encoded segment files, in order.
+        mux: container and streams.
+        stereo_mode: Matroska stereo mode of the layout; None for a single eye.
+        audio: the source's audio packets by stream index.
+        is_part: True where a start or end was asked for.
+    """
+
+    name: str
+    source: Path
+    report: ProbeReport
+    plan: SegmentPlan
+    frames: FrameTable
+    segments: tuple[Path, ...]
+    mux: MuxPlan
+    stereo_mode: str | None
+    audio: dict[int, PacketList]
+    is_part: bool
+
+
+def join(job: JoinJob, target: Path, scratch: Path) -> None:
+    """Write the finished file to ``target``.
+
+    Sound keeps its distance from the picture within 1.1 ms: ffmpeg re-bases inputs in ways that depend on the
+    container, so the distance is measured in the result and the mux repeated with the difference taken out.
+
+    Raises:
+        FfmpegFailed: the container does not take a stream after all.
+    """
+    listing = _concat_list(job, scratch)
+    muxed = scratch / f"muxed{target.suffix}"
+    shift = _initial_shift(job)
+    for _ in range(_MAX_REMUXES):
+        _mux(job, listing, shift, muxed, scratch)
+        error = _offset_error(job, muxed, scratch)
+        if abs(error) <= _OFFSET_TOLERANCE:
+            break
+        shift += error
+    if job.mux.container is Container.MP4:
+        mode = _STEREO3D.get(job.stereo_mode or "")
+        last = job.frames.last_duration * job.plan.time_base.numerator
+        finish_mp4(muxed, target, stereo3d=mode, last_frame_duration=last)
+        muxed.unlink()
+    else:
+        muxed.replace(target)
+
+
+def _concat_list(job: JoinJob, scratch: Path) -> Path:
+    """An ffconcat script with each segment's exact length: differences of rounded ends, so that errors cannot add up."""
+    base, first = job.plan.time_base, job.plan.first_pts
+    lines = ["ffconcat version 1.0"]
+    for segment, path in zip(job.plan.segments, job.segments, strict=True):
+        link = scratch / f"join-{segment.index:06d}{path.suffix}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(path.absolute())
+        ends = [round(base.seconds(pts - first) * 1_000_000) for pts in (segment.first_pts, segment.end_pts)]
+        micros = ends[1] - ends[0]
+        lines += [f"file {link.name}", f"duration {micros // 1_000_000}.{micros % 1_000_000:06d}"]
+    listing = scratch / "join.ffconcat"
+    listing.write_text("\n".join(lines) + "\n", encoding="ascii")
+    return listing
+
+
+def _mux(job: JoinJob, listing: Path, shift: Fraction, target: Path, scratch: Path) -> None:
+    joined = ffmpeg.input(file_url(listing), format="concat", safe=0, itsoffset=_decimal(max(shift, Fraction(0))))
+    source = safe_input(job.source, itsoffset=_decimal(max(-shift, Fraction(0))), **_part_options(job))
+
+    def build(source_index: int) -> Any:
+        streams, options = _streams_and_options(job, joined, source, source_index, scratch)
+        made = ffmpeg.output(*streams, file_url(target), **options)
+        # ffmpeg sets an input's zero by the streams in use: with its video in use too, it is the file's own. It also
+        # keeps the source among the inputs where only its metadata is wanted.
+        original = source[str(job.report.video.index)]
+        return ffmpeg.merge_outputs(made, ffmpeg.output(original, "pipe:", c="copy", format="null"))
+
+    with Child(arguments(_with_source_index(build, job.source)), subject=job.name, timeout_s=_limit_s(job)) as child:
+        child.finish()
+
+
+def _with_source_index(build: Callable[[int], Any], source: Path) -> Any:
+    """``build(i)`` with i the input number that the command line really gives to ``source``."""
+    for index in (1, 0):
+        node = build(index)
+        command = arguments(node)
+        inputs = [command[position + 1] for position, word in enumerate(command) if word == "-i"]
+        if inputs[index] == file_url(source):
+            return node
+    raise AssertionError("the source is one of two inputs")
+
+
+def _streams_and_options(
+    job: JoinJob, joined: Any, source: Any, source_index: int, scratch: Path
+) -> tuple[list[Any], dict[str, Any]]:
+    mkv = job.mux.container is Container.MKV
+    streams = [joined["v:0"]]
+    options: dict[str, Any] = {
+        "c": "copy",
+        "format": "matroska" if mkv else "mp4",
+        "map_metadata": source_index,
+        "map_chapters": source_index,
+        "map_metadata:s:0": f"{source_index}:s:{job.report.video.index}",
+        "disposition:0": "default",
+        "max_interleave_delta": 0,
+        "strict": -2,
+    }
+    if job.is_part:
+        options["copypriorss"] = 0
+    if mkv and job.stereo_mode:
+        options["metadata:s:0"] = [f"stereo_mode={job.stereo_mode}"]
+    if not mkv:
+        options["video_track_timescale"] = track_timescale(job.plan.time_base)
+    for carried in job.mux.carried:
+        number = len(streams)
+        streams.append(source[str(carried.stream.index)])
+        options[f"map_metadata:s:{number}"] = f"{source_index}:s:{carried.stream.index}"
+        options[f"disposition:{number}"] = "+".join(carried.stream.dispositions) or "0"
+        if carried.codec != "copy":
+            options[f"c:{number}"] = carried.codec
+    for stream in job.mux.attachments:
+        number = len(streams)
+        streams.append(source[str(stream.index)])
+        options[f"map_metadata:s:{number}"] = f"{source_index}:s:{stream.index}"
+    _add_covers(job, streams, options, source, source_index, scratch)
+    return streams, options
+
+
+def _add_covers(
+    job: JoinJob, streams: list[Any], options: dict[str, Any], source: Any, source_index: int, scratch: Path
+) -> None:
+    """MP4 takes covers as flagged streams; in Matroska a copied cover becomes a second film, so it is attached."""
+    if job.mux.container is Container.MP4:
+        for stream in job.mux.covers:
+            number = len(streams)
+            streams.append(source[str(stream.index)])
+            options[f"map_metadata:s:{number}"] = f"{source_index}:s:{stream.index}"
+            options[f"disposition:{number}"] = "attached_pic"
+        return
+    for position, stream in enumerate(job.mux.covers):
+        mime_type, file_name = cover_file(stream)
+        picture = scratch / f"cover-{stream.index}.bin"
+        extract = ffmpeg.output(
+            safe_input(job.source)[str(stream.index)], file_url(picture), c="copy", format="image2pipe"
+        )
+        with Child(arguments(extract), subject=job.name, timeout_s=60) as child:
+            child.finish()
+        slot = len(job.mux.attachments) + position
+        options.setdefault("attach", []).append(str(picture))
+        options[f"metadata:s:t:{slot}"] = [f"mimetype={mime_type}", f"filename={file_name}"]
+
+
+def _part_options(job: JoinJob) -> dict[str, str]:
+    """Input options that keep the source's other streams to the converted part; no packet is changed."""
+    if not job.is_part:
+        return {}
+    base = job.plan.time_base
+    start = base.seconds(job.plan.first_pts) - job.report.start_time
+    return {"ss": _decimal(start), "t": _decimal(base.seconds(job.plan.end_pts - job.plan.first_pts))}
+
+
+def _initial_shift(job: JoinJob) -> Fraction:
+    """Seconds from the source's own start, which ffmpeg takes for zero, to its first frame."""
+    if job.is_part:
+        return Fraction(0)
+    return job.plan.time_base.seconds(job.plan.first_pts) - job.report.start_time
+
+
+def _offset_error(job: JoinJob, muxed: Path, scratch: Path) -> Fraction:
+    """How much later than in the source the sound follows the picture, in seconds; 0 where there is no sound."""
+    audio = [carried.stream.index for carried in job.mux.carried if carried.stream.kind == "audio"]
+    if not audio:
+        return Fraction(0)
+    numbers = [position + 1 for position, carried in enumerate(job.mux.carried) if carried.stream.kind == "audio"]
+    made = list_packets(muxed, [0, *numbers], scratch, job.name)
+    first_frame = made[0].time_base.seconds(int(made[0].pts.min()))
+    source_frame = job.plan.time_base.seconds(job.plan.first_pts)
+    for index, number in zip(audio, numbers, strict=True):
+        position = find_run(job.audio[index], made[number])
+        if position is not None:
+            wanted = job.audio[index].time(position) - source_frame
+            return made[number].time(0) - first_frame - wanted
+    return Fraction(0)
+
+
+def _decimal(seconds: Fraction) -> str:
+    return f"{float(seconds):.6f}"
+
+
+def _limit_s(job: JoinJob) -> float:
+    size = sum(path.stat().st_size for path in job.segments) + job.report.size_bytes
+    return 600 + size / 2e6

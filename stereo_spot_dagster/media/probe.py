@@ -1,0 +1,266 @@
+"""Looks into a file with ffprobe and decides whether it can be converted at all."""
+
+from __future__ import annotations
+
+import json
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from ..domain.errors import FfmpegFailed, InputRefused, ToolTimeout
+from ..domain.probe import OtherStream, ProbeReport, VideoStream
+from ..domain.timing import TimeBase
+from .process import INPUT_OPTIONS, file_url, read_output
+from .tools import find_tools, version
+
+# An uncompressed 8K frame with alpha is 133 MB; larger pictures are decompression bombs or not video.
+MAX_PIXELS = 8192 * 8192
+MAX_SIDE = 16384
+PROBE_TIMEOUT_S = 20.0
+
+
+def probe(path: Path, *, name: str | None = None) -> ProbeReport:
+    """What ``path`` holds.
+
+    Args:
+        path: a local file.
+        name: how the user calls the file, for messages; the path's own name by default.
+
+    Raises:
+        InputRefused: it is empty, not a video, broken in its header, encrypted, or too large to decode.
+    """
+    name = name or path.name
+    size = path.stat().st_size
+    if size == 0:
+        raise InputRefused(name, "the file is empty (0 bytes)", "Copy or upload it again")
+    document = describe(path, name)
+    streams = document.get("streams", [])
+    chosen = _choose_video(streams, name)
+    _refuse_unconvertible(chosen, name)
+    container = document.get("format", {})
+    report = ProbeReport(
+        file_name=name,
+        size_bytes=size,
+        format_name=str(container.get("format_name", "")),
+        duration_s=_seconds(container.get("duration")),
+        start_time=Fraction(str(container.get("start_time", "0"))),
+        video=_video_stream(chosen),
+        others=tuple(_other_stream(stream) for stream in streams if stream is not chosen),
+        chapters=len(document.get("chapters", [])),
+        tags={str(key): str(value) for key, value in container.get("tags", {}).items()},
+        tool=version(find_tools().ffprobe),
+    )
+    return report.model_copy(update={"warnings": _warnings(report)})
+
+
+def describe(path: Path, name: str) -> dict[str, Any]:
+    """ffprobe's own description of a file: ``format``, ``streams`` and ``chapters``.
+
+    Raises:
+        InputRefused: it cannot be read.
+    """
+    command = [find_tools().ffprobe, "-v", "error", "-hide_banner"]
+    for option, value in INPUT_OPTIONS.items():
+        command += [f"-{option}", str(value)]
+    command += ["-show_format", "-show_streams", "-show_chapters", "-of", "json", "-i", file_url(path)]
+    try:
+        return json.loads(read_output(command, subject=name, timeout_s=PROBE_TIMEOUT_S))
+    except ToolTimeout:
+        raise InputRefused(name, "its header could not be read in time", "Check the file with a player") from None
+    except FfmpegFailed as error:
+        raise InputRefused(name, *_explain(error.messages, path)) from None
+    except json.JSONDecodeError:
+        raise InputRefused(name, "its header cannot be read", "Check that it is a video file") from None
+
+
+def _explain(messages: str, path: Path) -> tuple[str, str]:
+    """ffprobe's words about an unreadable file as (cause, remedy) for the person who dropped it."""
+    said = messages.lower()
+    with path.open("rb") as file:
+        head = file.read(4096)
+    looks_like_mp4 = head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide")
+    if "moov atom not found" in said and looks_like_mp4:
+        return (
+            "the file is not complete: its index (moov atom) is missing, as after an interrupted copy or recording",
+            "Copy it again when it is finished, or repair it",
+        )
+    if head.lstrip()[:7] in (b"#EXTM3U", b"ffconca"):
+        return "it is a playlist, not a video file", "Drop the video files themselves"
+    if head.isascii() and b"\0" not in head:
+        return "it is a text file, not a video (no video data found)", "Drop a video file"
+    if "not in whitelist" in said or "format not on whitelist" in said:
+        return "this kind of file is not accepted (not a video file format)", "Convert it to MP4 or MKV first"
+    return (
+        "it is not a video file that can be read (invalid data)",
+        "Check it with a player, or copy it again",
+    )
+
+
+def _choose_video(streams: list[dict[str, Any]], name: str) -> dict[str, Any]:
+    """The video stream that is the film: never a cover picture; the one flagged default; else the largest."""
+    videos = [stream for stream in streams if stream.get("codec_type") == "video" and not _is_cover(stream)]
+    if not videos:
+        kinds = sorted({str(stream.get("codec_type", "unknown")) for stream in streams}) or ["no streams"]
+        raise InputRefused(name, f"there is no video stream in it (only {', '.join(kinds)})", "Drop a video file")
+
+    def rank(stream: dict[str, Any]) -> tuple[int, int, int]:
+        area = int(stream.get("width", 0)) * int(stream.get("height", 0))
+        return (stream.get("disposition", {}).get("default", 0), area, -int(stream["index"]))
+
+    return max(videos, key=rank)
+
+
+def _refuse_unconvertible(stream: dict[str, Any], name: str) -> None:
+    width, height = int(stream.get("width", 0)), int(stream.get("height", 0))
+    codec = stream.get("codec_name")
+    if stream.get("codec_tag_string") in ("encv", "drmi", "drmv"):
+        raise InputRefused(name, "its video is encrypted (copy protected)", "Use a copy without protection")
+    if not codec or codec in ("none", "unknown"):
+        raise InputRefused(name, "its video codec is not known", "Convert it to H.264 first")
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise InputRefused(
+            name,
+            f"its pictures are too large ({width}x{height}; the limit is {MAX_SIDE} a side)",
+            "Scale it down first",
+        )
+    if width < 1 or height < 1 or not stream.get("pix_fmt"):
+        raise InputRefused(name, "its video has no pictures that can be decoded", "Check the file with a player")
+    profile = _dolby_vision_profile(stream)
+    if profile == 5:
+        raise InputRefused(
+            name,
+            "it is Dolby Vision profile 5, whose colours only a Dolby Vision decoder can read",
+            "Convert it to HDR10 or SDR first",
+        )
+
+
+def _video_stream(stream: dict[str, Any]) -> VideoStream:
+    tags = stream.get("tags", {})
+    side_data = {entry.get("side_data_type", ""): entry for entry in stream.get("side_data_list", [])}
+    rotation, mirrored = _orientation(side_data.get("Display Matrix"))
+    spherical = side_data.get("Spherical Mapping", {}).get("projection")
+    stereo = side_data.get("Stereo 3D", {}).get("type")
+    return VideoStream(
+        index=stream["index"],
+        codec=stream["codec_name"],
+        width=stream["width"],
+        height=stream["height"],
+        pix_fmt=stream["pix_fmt"],
+        time_base=_usable_time_base(stream.get("time_base", "1/90000")),
+        sar=_ratio(stream.get("sample_aspect_ratio"), ":") or Fraction(1),
+        rotation=rotation,
+        mirrored=mirrored,
+        color_matrix=_word(stream.get("color_space")),
+        color_range=_word(stream.get("color_range")),
+        color_transfer=_word(stream.get("color_transfer")),
+        color_primaries=_word(stream.get("color_primaries")),
+        chroma_location=_word(stream.get("chroma_location")),
+        field_order=str(stream.get("field_order", "unknown")),
+        frame_rate=_frame_rate(stream),
+        start_pts=stream.get("start_pts"),
+        duration_s=_seconds(stream.get("duration")),
+        language=tags.get("language"),
+        title=tags.get("title"),
+        dolby_vision_profile=_dolby_vision_profile(stream),
+        stereo_3d=None if stereo in (None, "2D") else str(stereo),
+        spherical=str(spherical) if spherical else None,
+    )
+
+
+def _other_stream(stream: dict[str, Any]) -> OtherStream:
+    tags = stream.get("tags", {})
+    dispositions = stream.get("disposition", {})
+    return OtherStream(
+        index=stream["index"],
+        kind=str(stream.get("codec_type", "data")),
+        codec=str(stream.get("codec_name", "")),
+        codec_tag=str(stream.get("codec_tag_string", "")),
+        language=tags.get("language"),
+        title=tags.get("title"),
+        cover=_is_cover(stream),
+        file_name=tags.get("filename"),
+        mime_type=tags.get("mimetype"),
+        dispositions=tuple(name for name, value in dispositions.items() if value),
+    )
+
+
+def _is_cover(stream: dict[str, Any]) -> bool:
+    return bool(stream.get("disposition", {}).get("attached_pic"))
+
+
+def _orientation(matrix: dict[str, Any] | None) -> tuple[int, bool]:
+    """Clockwise rotation (0, 90, 180, 270) and mirroring of an ffprobe display matrix.
+
+    ffprobe prints the nine 16.16 numbers row by row: ``a b u / c d v / x y w``; a player maps (x, y) to
+    (a x + c y, b x + d y) (ISO/IEC 14496-12, 8.3.2). A negative determinant means mirrored.
+    """
+    if matrix is None:
+        return 0, False
+    numbers = [int(word) for line in str(matrix.get("displaymatrix", "")).splitlines() for word in line.split()[1:]]
+    if len(numbers) != 9:
+        return (-round(float(matrix.get("rotation", 0)) / 90) * 90) % 360, False
+    a, b, c, d = numbers[0], numbers[1], numbers[3], numbers[4]
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b
+    angle = round(math.degrees(math.atan2(b, a)) / 90) * 90
+    return angle % 360, mirrored
+
+
+def _usable_time_base(text: str) -> TimeBase:
+    """The stream's own time base; 1/90000 in place of ones too fine for an MP4 track (e.g. 1/1200000)."""
+    base = TimeBase.parse(text)
+    return base if base.denominator <= 1_000_000 else TimeBase(numerator=1, denominator=90_000)
+
+
+def _frame_rate(stream: dict[str, Any]) -> Fraction:
+    for key in ("avg_frame_rate", "r_frame_rate"):
+        rate = _ratio(stream.get(key), "/")
+        if rate and rate <= 1000:
+            return rate
+    return Fraction(25)
+
+
+def _dolby_vision_profile(stream: dict[str, Any]) -> int | None:
+    for entry in stream.get("side_data_list", []):
+        if "DOVI" in entry.get("side_data_type", ""):
+            return int(entry.get("dv_profile", -1))
+    return None
+
+
+def _ratio(text: str | None, separator: str) -> Fraction | None:
+    try:
+        numerator, denominator = (int(part) for part in str(text).split(separator))
+    except ValueError:
+        return None
+    return Fraction(numerator, denominator) if numerator > 0 and denominator > 0 else None
+
+
+def _word(text: str | None) -> str | None:
+    return None if text in (None, "", "unknown", "unspecified", "reserved") else text
+
+
+def _seconds(text: str | None) -> float | None:
+    try:
+        return float(text) if text is not None else None
+    except ValueError:
+        return None
+
+
+def _warnings(report: ProbeReport) -> tuple[str, ...]:
+    video, notes = report.video, []
+    others = [stream for stream in report.others if stream.kind == "video" and not stream.cover]
+    if others:
+        notes.append(f"only video stream {video.index} is converted; {', '.join(s.label for s in others)} left out")
+    if video.stereo_3d:
+        notes.append(
+            f"the source says it is already stereoscopic ({video.stereo_3d}); it is converted as if it were flat"
+        )
+    elif video.width >= 3.2 * video.height * float(video.sar) and video.width / video.height > 3:
+        notes.append("the source is very wide: it may already be side by side; it is converted as if it were flat")
+    if video.spherical:
+        notes.append(f"the source is a spherical video ({video.spherical}); it is converted as if it were flat")
+    if video.dolby_vision_profile is not None:
+        notes.append("Dolby Vision data is not carried; its base layer is converted")
+    return tuple(notes)

@@ -1,0 +1,240 @@
+"""The one place where ffmpeg and ffprobe are started, watched, and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import ffmpeg
+
+from ..domain.errors import FfmpegFailed, ToolTimeout
+from .tools import find_tools
+
+# Containers that hold one file's own media. Playlists, concat scripts, image sequences and network manifests are not
+# among them, so that an upload cannot make ffmpeg open another file or a socket.
+SAFE_DEMUXERS = (
+    "mov,matroska,avi,mpegts,mpeg,mpegvideo,h264,hevc,gif,flv,live_flv,asf,ogg,dv,mxf,ivf,obu,av1,vc1,m4v,nut,y4m,"
+    "yuv4mpegpipe,rm,wtv,swf,nsv,amr,aac,mp3,wav,flac,h263,h261,cavsvideo,dirac,dnxhd"
+)
+INPUT_OPTIONS: dict[str, Any] = {"protocol_whitelist": "file", "format_whitelist": SAFE_DEMUXERS}
+
+_STDERR_KEPT = 64 * 1024
+
+
+def file_url(path: Path) -> str:
+    """How a path is given to ffmpeg: absolute and with a protocol, so that no name is taken for an option or URL."""
+    return f"file:{path.absolute()}"
+
+
+def safe_input(path: Path, **options: Any) -> Any:
+    """An ffmpeg-python input for a file of unknown origin."""
+    return ffmpeg.input(file_url(path), **INPUT_OPTIONS, **options)
+
+
+def arguments(node: Any) -> list[str]:
+    """The command line for an ffmpeg-python output node."""
+    base = [find_tools().ffmpeg, "-nostdin", "-hide_banner", "-v", "warning", "-y"]
+    return base + ffmpeg.get_args(node)
+
+
+class Child:
+    """A running ffmpeg in its own process group.
+
+    Use as a context manager: leaving it by an exception kills the whole group, leaving it normally waits for the end
+    and checks it. stderr goes to an unnamed file, so that a chatty child can never block on a full pipe.
+
+    Args:
+        command: the argument list; never a shell string.
+        subject: the file it is about, for errors.
+        timeout_s: the child is killed after this long; None for no limit.
+        stall_s: the child is killed when its pipes have been idle for this long (see :meth:`touch`).
+        stdin: give the child a pipe to read from.
+        stdout: give the child a pipe to write to.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        subject: str,
+        timeout_s: float | None = None,
+        stall_s: float | None = None,
+        stdin: bool = False,
+        stdout: bool = False,
+    ) -> None:
+        self.subject = subject
+        self._timed_out = False
+        self._stopped = False
+        self._touched = time.monotonic()
+        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 closed in __exit__
+        self._process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.PIPE if stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+            stderr=self._stderr,
+            start_new_session=True,
+            bufsize=0,
+        )
+        self._ended = threading.Event()
+        if timeout_s is not None or stall_s is not None:
+            threading.Thread(target=self._watch, args=(timeout_s, stall_s), daemon=True).start()
+
+    @property
+    def stdin(self) -> IO[bytes]:
+        assert self._process.stdin is not None
+        return self._process.stdin
+
+    @property
+    def stdout(self) -> IO[bytes]:
+        assert self._process.stdout is not None
+        return self._process.stdout
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, error_type: type[BaseException] | None, *_: object) -> None:
+        try:
+            if error_type is None and not self._stopped:
+                self.finish()
+        finally:
+            self.kill()
+
+    def messages(self) -> str:
+        """What the child has written to stderr so far (the last 64 kB)."""
+        self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, self._stderr.tell() - _STDERR_KEPT))
+        return self._stderr.read().decode("utf-8", "replace")
+
+    def finish(self) -> str:
+        """Wait for the end.
+
+        Returns:
+            The child's messages.
+
+        Raises:
+            ToolTimeout: it ran past its limit.
+            FfmpegFailed: it ended with an error.
+        """
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+        status = self._process.wait()
+        self._ended.set()
+        messages = self.messages()
+        if self._timed_out:
+            raise ToolTimeout(self.subject, "ffmpeg took too long and was stopped", "Check the file with a player")
+        if status != 0:
+            said = last_words(messages) or f"exit status {status}"
+            raise FfmpegFailed(self.subject, f"ffmpeg failed: {said}", messages=messages)
+        return messages
+
+    def stop(self) -> None:
+        """End a child whose remaining output is not wanted; its exit status does not matter."""
+        self._stopped = True
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the whole group if it still runs, and let go of its pipes."""
+        self._ended.set()
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def touch(self) -> None:
+        """Say that data has moved: the stall clock starts anew."""
+        self._touched = time.monotonic()
+
+    def _watch(self, timeout_s: float | None, stall_s: float | None) -> None:
+        started = time.monotonic()
+        while not self._ended.wait(1.0):
+            now = time.monotonic()
+            late = timeout_s is not None and now - started > timeout_s
+            if late or (stall_s is not None and now - self._touched > stall_s):
+                self._timed_out = True
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self._process.pid, signal.SIGKILL)
+                return
+
+
+def run(node: Any, *, subject: str, timeout_s: float | None = None) -> str:
+    """Run an ffmpeg-python output node to its end and return its messages.
+
+    Raises:
+        FfmpegFailed, ToolTimeout: see :meth:`Child.finish`.
+    """
+    with Child(arguments(node), subject=subject, timeout_s=timeout_s) as child:
+        return child.finish()
+
+
+def read_output(command: Sequence[str], *, subject: str, timeout_s: float, limit_bytes: int = 64 << 20) -> bytes:
+    """stdout of a short command, such as ffprobe.
+
+    Raises:
+        FfmpegFailed: it failed or wrote more than ``limit_bytes``.
+    """
+    with Child(command, subject=subject, timeout_s=timeout_s, stdout=True) as child:
+        parts: list[bytes] = []
+        size = 0
+        while block := child.stdout.read(1 << 20):
+            size += len(block)
+            if size > limit_bytes:
+                raise FfmpegFailed(subject, "its description is too large to be true", "Check the file with a player")
+            parts.append(block)
+        child.finish()
+    return b"".join(parts)
+
+
+def read_exactly(stream: IO[bytes], buffer: memoryview, touch: Callable[[], None]) -> int:
+    """Fill ``buffer`` from a pipe; fewer bytes than its length means that the pipe has ended.
+
+    ``touch`` is called for each piece that arrives.
+    """
+    filled = 0
+    while filled < len(buffer):
+        count = stream.readinto(buffer[filled:])  # type: ignore[attr-defined]
+        if not count:
+            break
+        filled += count
+        touch()
+    return filled
+
+
+def last_words(messages: str) -> str:
+    """The last line of ffmpeg's messages that says something, without its ``[module @ 0x..]`` prefix."""
+    lines = [line.strip() for line in messages.splitlines() if line.strip()]
+    noise = (
+        "Conversion failed",
+        "Error opening output files",
+        "Error while filtering",
+        "Exiting",
+        "Last message",
+    )
+    telling = [line for line in lines if not line.startswith(noise)] or lines
+    if not telling:
+        return ""
+    text = telling[-1]
+    while text.startswith("[") and "]" in text:
+        text = text.partition("]")[2].strip()
+    return text[:300]
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """A private working folder below ``parent`` that is gone afterwards, whatever happens."""
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f"{int(time.time())}-", dir=parent) as folder:
+        yield Path(folder)

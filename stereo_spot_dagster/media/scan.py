@@ -1,0 +1,257 @@
+"""The one decode of a source that everything is planned from: time and checksum of each frame, and scene cuts."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+
+from ..domain.errors import FfmpegFailed, InputRefused
+from ..domain.probe import ProbeReport, WorkingPicture
+from ..domain.timing import TimeBase
+from .cuts import CutDetector
+from .picture import FilterStep
+from .process import Child, arguments, file_url, read_exactly, safe_input
+
+SMALL_WIDTH, SMALL_HEIGHT = 64, 36
+_SMALL_BATCH = 32
+STALL_S = 120.0
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class PacketTable:
+    """The video packets in file (decode) order.
+
+    Attributes:
+        pts: ``[P]`` int64, in the scan's time base.
+        key: ``[P]`` bool, True where decoding can start.
+    """
+
+    pts: NDArray[np.int64]
+    key: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class FrameTable:
+    """One row for each frame, in presentation order.
+
+    Attributes:
+        time_base: unit of ``pts``.
+        pts: ``[N]`` int64, strictly increasing.
+        crc: ``[N]`` uint32: Adler-32 (start value 0, as ffmpeg's framecrc) of the working picture's samples.
+        scene_start: ``[N]`` bool, True for the first frame of each shot.
+        last_duration: ticks that the last frame is shown for.
+    """
+
+    time_base: TimeBase
+    pts: NDArray[np.int64]
+    crc: NDArray[np.uint32]
+    scene_start: NDArray[np.bool_]
+    last_duration: int
+
+    def __len__(self) -> int:
+        return len(self.pts)
+
+    def part(self, first: int, end: int) -> FrameTable:
+        """Rows ``first`` to ``end`` - 1; the first of them starts a shot."""
+        scene_start = self.scene_start[first:end].copy()
+        scene_start[:1] = True
+        last = self.last_duration if end >= len(self) else int(self.pts[end] - self.pts[end - 1])
+        return FrameTable(self.time_base, self.pts[first:end], self.crc[first:end], scene_start, last)
+
+    def to_bytes(self) -> bytes:
+        buffer = io.BytesIO()
+        base = np.array([self.time_base.numerator, self.time_base.denominator, self.last_duration], np.int64)
+        np.savez_compressed(buffer, base=base, pts=np.diff(self.pts, prepend=0), crc=self.crc, scene=self.scene_start)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> FrameTable:
+        with np.load(io.BytesIO(data), allow_pickle=False) as stored:
+            numerator, denominator, last = (int(value) for value in stored["base"])
+            base = TimeBase(numerator=numerator, denominator=denominator)
+            return cls(base, np.cumsum(stored["pts"]), stored["crc"], stored["scene"], last)
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one decode found out.
+
+    Attributes:
+        frames: a row for each decoded frame.
+        packets: the stream's packets; None where they have no usable timestamps.
+        uniform: False if the size of the pictures changes within the stream.
+        warnings: repairs and oddities, in words.
+    """
+
+    frames: FrameTable
+    packets: PacketTable | None
+    uniform: bool
+    warnings: tuple[str, ...]
+
+
+def scan(
+    path: Path, report: ProbeReport, picture: WorkingPicture, scratch: Path, progress: Progress | None = None
+) -> Scan:
+    """Decode ``path`` once.
+
+    Args:
+        path: the source file.
+        report: its probe report.
+        picture: the working picture whose samples are checksummed.
+        scratch: a folder for two small tables.
+        progress: called with the number of frames seen so far.
+
+    Raises:
+        InputRefused: not one frame can be decoded, or the file is cut off.
+    """
+    name = report.file_name
+    frame_list, packet_list = scratch / "frames.txt", scratch / "packets.txt"
+    node = _command(path, report, picture, frame_list, packet_list)
+    cuts, shots, seen = CutDetector(), [], 0
+    buffer = bytearray(SMALL_WIDTH * SMALL_HEIGHT * _SMALL_BATCH)
+    try:
+        with Child(arguments(node), subject=name, stdout=True, stall_s=STALL_S) as child:
+            while size := read_exactly(child.stdout, memoryview(buffer), child.touch):
+                small = np.frombuffer(buffer, np.uint8, size - size % (SMALL_WIDTH * SMALL_HEIGHT))
+                small = small.reshape(-1, SMALL_HEIGHT, SMALL_WIDTH)
+                shots.append(cuts.process(small))
+                seen += len(small)
+                if progress:
+                    progress(seen)
+            messages = child.finish()
+    except FfmpegFailed as error:
+        if seen:
+            raise
+        raise InputRefused(
+            name, f"its video cannot be decoded ({error.cause})", "Check the file with a player"
+        ) from None
+    shots.append(cuts.finish())
+    rows = read_framecrc(frame_list)
+    if not len(rows.pts):
+        raise InputRefused(name, "not one picture of its video can be decoded", "Check the file with a player")
+    _refuse_cut_off(name, messages)
+    pts, repairs = _repair_times(rows.pts, rows.time_base, report)
+    scene_start = np.concatenate(shots)[: len(pts)]
+    frames = FrameTable(rows.time_base, pts, rows.crc, scene_start, _last_duration(rows, pts))
+    warnings = repairs + _oddities(messages)
+    return Scan(frames, _packet_table(packet_list, rows.time_base), bool((rows.size == rows.size[0]).all()), warnings)
+
+
+def apply_filters(node, steps: tuple[FilterStep, ...]):
+    """An ffmpeg-python stream with ``steps`` applied in order."""
+    for name, options in steps:
+        node = node.filter(name, **dict(options))
+    return node
+
+
+def _command(path: Path, report: ProbeReport, picture: WorkingPicture, frame_list: Path, packet_list: Path):
+    video = report.video
+    base = f"{video.time_base.numerator}:{video.time_base.denominator}"
+    # Timestamps stay as they are in the file; rotation is done by our own filters, where it is part of the proof.
+    source = safe_input(path, noautorotate=None, copyts=None)
+    decoded = apply_filters(source[str(video.index)], picture.filters).split()
+    passthrough = {"fps_mode": "passthrough", "enc_time_base:v": base}
+    frames = ffmpeg.output(decoded[0], file_url(frame_list), format="framecrc", **passthrough)
+    small = decoded[1].filter("scale", SMALL_WIDTH, SMALL_HEIGHT, flags="area").filter("format", "gray")
+    pictures = ffmpeg.output(small, "pipe:1", format="rawvideo", fps_mode="passthrough")
+    packets = ffmpeg.output(
+        source[str(video.index)], file_url(packet_list), format="framecrc", vcodec="copy", copyinkf=None
+    )
+    return ffmpeg.merge_outputs(frames, packets, pictures)
+
+
+@dataclass(frozen=True)
+class FramecrcRows:
+    time_base: TimeBase
+    pts: NDArray[np.int64]
+    duration: NDArray[np.int64]
+    size: NDArray[np.int64]
+    crc: NDArray[np.uint32]
+    key: NDArray[np.bool_]
+
+
+def read_framecrc(path: Path) -> FramecrcRows:
+    """Rows of ffmpeg's framecrc format: stream, dts, pts, duration, size, checksum[, flags that are not 'key']."""
+    base, rows, keys = TimeBase(numerator=1, denominator=1), [], []
+    with path.open(encoding="ascii", errors="replace") as lines:
+        for line in lines:
+            if line.startswith("#"):
+                found = re.match(r"#tb 0: (\d+/\d+)", line)
+                base = TimeBase.parse(found.group(1)) if found else base
+                continue
+            fields = line.split(",")
+            if len(fields) >= 6:
+                rows.append((int(fields[2]), int(fields[3]), int(fields[4]), int(fields[5], 16)))
+                keys.append("F=0x0" not in line)
+    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
+    return FramecrcRows(
+        base, table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(np.uint32), np.array(keys, bool)
+    )
+
+
+_NO_PTS = -(1 << 62)
+
+
+def _repair_times(
+    pts: NDArray[np.int64], base: TimeBase, report: ProbeReport
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Strictly increasing times: missing ones are counted out at the frame rate, repeated ones moved by a tick."""
+    if not len(pts):
+        return pts, ()
+    if (pts < _NO_PTS).any() or (len(pts) > 1 and (pts == pts[0]).all()):
+        step = 1 / report.video.frame_rate / base.tick
+        steady = np.array([round(index * step) for index in range(len(pts))], np.int64)
+        return steady, (f"the file has no timestamps: {float(report.video.frame_rate):g} frames per second assumed",)
+    repaired = pts.copy()
+    floor = np.maximum.accumulate(repaired - np.arange(len(pts)))
+    repaired = floor + np.arange(len(pts))
+    moved = int((repaired != pts).sum())
+    notes = (f"{moved} repeated or backward timestamps were moved to keep every frame",) if moved else ()
+    return repaired, notes
+
+
+def _last_duration(rows: FramecrcRows, pts: NDArray[np.int64]) -> int:
+    if rows.duration[-1] > 0 and len(pts) == 1:
+        return int(rows.duration[-1])
+    steps = np.diff(pts)
+    typical = int(np.median(steps)) if len(steps) else 1
+    return max(1, int(rows.duration[-1]) if 0 < rows.duration[-1] <= 10 * typical else typical)
+
+
+def _packet_table(path: Path, base: TimeBase) -> PacketTable | None:
+    rows = read_framecrc(path) if path.exists() else None
+    if rows is None or not len(rows.pts) or (rows.pts < _NO_PTS).any():
+        return None
+    scale = rows.time_base.tick / base.tick
+    pts = rows.pts if scale == 1 else np.array([round(int(value) * scale) for value in rows.pts], np.int64)
+    return PacketTable(pts, rows.key)
+
+
+def _refuse_cut_off(name: str, messages: str) -> None:
+    """A file whose index promises more than is there was not copied whole; a part of a film is not a film."""
+    lowered = messages.lower()
+    if "partial file" in lowered or "stream ends prematurely" in lowered:
+        raise InputRefused(name, "the file is truncated: it ends before its index says (incomplete)", "Copy it again")
+
+
+def _oddities(messages: str) -> tuple[str, ...]:
+    lowered = messages.lower()
+    signs = (
+        "invalid nal",
+        "error while decoding",
+        "concealing",
+        "corrupt",
+        "invalid data",
+        "missing reference",
+    )
+    count = sum(lowered.count(sign) for sign in signs)
+    return ("parts of the video are damaged; what the decoder could save was converted",) if count else ()

@@ -1,0 +1,1 @@
+"""Sensors: drop folder and progress."""

@@ -1,0 +1,1 @@
+"""Pictures in, pictures out: depth, warping, occlusion filling, layouts. Knows no files."""
