@@ -1,0 +1,64 @@
+# make demo: set up and convert a real clip.   make test: set up and run the tests.
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { command -v $$p; break; }; done)
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+export STEREO_SPOT_HOME ?= $(CURDIR)/data
+
+.PHONY: demo test test-fast dev lint format types imports check bench lock clean
+
+demo: $(VENV)/.installed
+	$(BIN)/stereo-spot demo demo-output
+
+test: $(VENV)/.installed-dev
+	$(BIN)/pytest
+
+test-fast: $(VENV)/.installed-dev
+	$(BIN)/pytest -m "not slow"
+
+# The UI on http://localhost:3000, the sensors, and the drop folder $(STEREO_SPOT_HOME)/drop.
+dev: $(VENV)/.installed
+	mkdir -p "$(STEREO_SPOT_HOME)/dagster" "$(STEREO_SPOT_HOME)/drop"
+	cp dagster.yaml "$(STEREO_SPOT_HOME)/dagster/dagster.yaml"
+	DAGSTER_HOME="$(STEREO_SPOT_HOME)/dagster" $(BIN)/dagster dev -w workspace.yaml
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check --output-format concise .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix --output-format concise .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/pyright
+
+imports: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+check: lint types imports
+
+# torch is only for the comparison with a soft splat in torch; without it that row is left out.
+bench: $(VENV)/.installed-dev
+	$(BIN)/python -m stereo_spot_dagster_tests.benchmarks bench-output
+
+# Run on the oldest Python we support: what resolves there has wheels for the others too.
+lock: $(VENV)/.installed-dev
+	$(BIN)/python -m pip freeze --exclude-editable --exclude torch --exclude sympy --exclude mpmath | sed '/^#/d' > constraints.txt
+
+$(VENV)/bin/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed. Install one, or say: make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(PIP) --editable ".[dev]"
+	touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) demo-output bench-output
