@@ -4,8 +4,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from ..convert.depth import DepthRecord, estimate_depth, existing_depth
+from ..convert.depth import DepthRecord, depth_fingerprint, estimate_depth, existing_depth
+from ..convert.workspace import Workspace
 from ..domain.checks import equal
+from ..media.packets import list_packets
+from ..storage import keys
 from ..storage.keys import parse_segment_partition
 from . import reporting
 from .partitions import COMPUTE_TAG, GPU_POOL, LINEAGE_ONLY, SEGMENTS
@@ -34,6 +37,7 @@ def depth_segments(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     workspace = studio.workspace
     video, index = parse_segment_partition(context.partition_key)
+    reporting.mark_run(context, video)
     log = reporting.ProgressLog(context)
     with reporting.plain_failures():
         plan = workspace.plan(video)
@@ -46,8 +50,21 @@ def depth_segments(
         record, strip = existing_depth(workspace, plan, segment), b""
         if record is None or not reporting.continues(context):
             record, strip = estimate_depth(workspace, plan, workspace.frames(plan), segment, tell)
-    yield from reporting.report_checks(NAME, [equal("depth_frame_count", segment.frames, record.frames)], video)
+        outcome = equal("depth_frame_count", segment.frames, stored_pictures(workspace, record))
+
+    def withdraw() -> None:
+        # Without its record the depth counts for nothing, and the next attempt estimates it anew.
+        workspace.store.delete_prefix(keys.depth_record(video, depth_fingerprint(plan), segment))
+
+    yield from reporting.report_checks(NAME, [outcome], f"{video}, segment {index}", withdraw)
     yield materialization(studio, record, strip)
+
+
+def stored_pictures(workspace: Workspace, record: DepthRecord) -> int:
+    """How many pictures the stored file really holds."""
+    with workspace.folder() as folder:
+        stored = workspace.store.fetch(record.key, folder)
+        return len(list_packets(stored, [0], folder, record.video)[0].hashes)
 
 
 def materialization(studio: Studio, record: DepthRecord, strip: bytes) -> dg.MaterializeResult:

@@ -42,6 +42,7 @@ def final_video(
     context: dg.AssetExecutionContext, studio: Studio
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     workspace, video = studio.workspace, context.partition_key
+    reporting.mark_run(context, video)
     studio.tell("joining", 0, None)
     with reporting.plain_failures():
         source, plan = workspace.source(video), workspace.plan(video)

@@ -14,7 +14,7 @@ from ..domain.settings import ConversionSettings, parse_settings
 from ..domain.video import Driver, SourceRecord
 from ..storage.keys import DONE, segment_partition
 from . import depth_segments, final_video, reporting, segments, source_video, stereo_segments
-from .partitions import SEGMENTS, VIDEO_TAG, VIDEOS
+from .partitions import SEGMENTS, VIDEOS
 from .studio import Studio
 
 _SAME_RETRIES = {"dagster/max_retries": "2"}
@@ -61,16 +61,24 @@ class VideoConfig(dg.Config):
     Attributes:
         source: path of the video file.
         settings: conversion settings.
-        output: folder for the finished files; empty for the done folder.
     """
 
     source: str = Field(description="path of the video file")
-    output: str = Field(default="", description="folder for the finished files; empty for the done folder")
     settings: SettingsConfig = Field(default_factory=SettingsConfig, description="conversion settings")  # type: ignore[valid-type]
 
     def parsed_settings(self) -> ConversionSettings:
         values = {name: value for name, value in self.settings.model_dump().items() if value is not None}  # type: ignore[attr-defined]
         return parse_settings(values, subject="run config")
+
+
+class ConvertConfig(VideoConfig):
+    """A video, how to convert it, and where to put the result.
+
+    Attributes:
+        output: folder for the finished files; empty for the done folder.
+    """
+
+    output: str = Field(default="", description="folder for the finished files; empty for the done folder")
 
 
 @dg.op(description="Hand in a video by its path; the sensors convert it.")
@@ -85,7 +93,7 @@ def hand_in(context: dg.OpExecutionContext, config: VideoConfig, studio: Studio)
 
 
 @dg.op(description="Convert one video from beginning to end in this run.")
-def convert(context: dg.OpExecutionContext, config: VideoConfig, studio: Studio) -> None:
+def convert(context: dg.OpExecutionContext, config: ConvertConfig, studio: Studio) -> None:
     workspace = studio.workspace
     with reporting.plain_failures():
         submission = identify(Path(config.source), config.parsed_settings(), driver=Driver.INLINE, origin="job")
@@ -136,4 +144,3 @@ def convert_video() -> None:
 
 
 ALL = [take_in_job, convert_segment_job, finish_job, add_video, convert_video]
-RUN_TAG = VIDEO_TAG

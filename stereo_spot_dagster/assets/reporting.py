@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import platform
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..domain.checks import CheckOutcome
 from ..domain.errors import StereoSpotError
 from ..domain.settings import ConversionSettings
 from ..domain.video import OutputFile
-from .partitions import VIDEO_TAG
+from .partitions import FROM_FAILURE_TAG, RETRY_NUMBER_TAG, VIDEO_TAG
 
 # Progress goes into the run's log this often: an event costs milliseconds, one for each frame would add up.
 _LOG_EVERY_S = 10.0
@@ -38,9 +38,18 @@ def plain_failures() -> Iterator[None]:
 def continues(context: dg.AssetExecutionContext) -> bool:
     """True for runs of our own sensors and commands and for retries: they use what is in the store already.
 
-    A person who materializes by hand wants the work done again.
+    A person who materializes by hand, or re-executes all of a run, wants the work done again.
     """
-    return VIDEO_TAG in context.run.tags or context.run.parent_run_id is not None
+    run = context.run
+    if run.parent_run_id is None:
+        return VIDEO_TAG in run.tags
+    return RETRY_NUMBER_TAG in run.tags or run.tags.get(FROM_FAILURE_TAG) == "true"
+
+
+def mark_run(context: dg.AssetExecutionContext, video: str) -> None:
+    """Name the video on a run that a person started, so that `stereo-spot status` and the run list find it."""
+    if VIDEO_TAG not in context.run.tags:
+        context.instance.add_run_tags(context.run_id, {VIDEO_TAG: video})
 
 
 def check_specs(asset: str, names: dict[str, str]) -> list[dg.AssetCheckSpec]:
@@ -51,8 +60,20 @@ def check_specs(asset: str, names: dict[str, str]) -> list[dg.AssetCheckSpec]:
     ]
 
 
-def report_checks(asset: str, outcomes: Sequence[CheckOutcome], subject: str) -> Iterator[dg.AssetCheckResult]:
-    """The check results; afterwards a failure if one did not pass, so that nothing unproved is materialized."""
+def report_checks(
+    asset: str, outcomes: Sequence[CheckOutcome], subject: str, withdraw: Callable[[], object] | None = None
+) -> Iterator[dg.AssetCheckResult]:
+    """The check results; afterwards a failure if one did not pass, so that nothing unproved is materialized.
+
+    Args:
+        asset: name of the asset.
+        outcomes: what was checked.
+        subject: what the checks are about, for the failure's words.
+        withdraw: takes what was stored already out of the store again; called if a check did not pass.
+    """
+    bad = [outcome for outcome in outcomes if not outcome.passed]
+    if bad and withdraw:
+        withdraw()
     for outcome in outcomes:
         yield dg.AssetCheckResult(
             asset_key=asset,
@@ -61,7 +82,6 @@ def report_checks(asset: str, outcomes: Sequence[CheckOutcome], subject: str) ->
             severity=dg.AssetCheckSeverity.ERROR,
             metadata={"found": outcome.detail},
         )
-    bad = [outcome for outcome in outcomes if not outcome.passed]
     if bad:
         words = "; ".join(f"{outcome.name.replace('_', ' ')}: {outcome.detail}" for outcome in bad)
         raise dg.Failure(description=f"{subject}: checks failed ({words}). Nothing was published.", allow_retries=False)

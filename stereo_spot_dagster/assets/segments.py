@@ -9,6 +9,8 @@ from ..convert.planning import existing_plan, make_plan
 from ..domain.checks import CheckOutcome
 from ..domain.errors import InputRefused
 from ..domain.plan import SegmentPlan, coverage_problem
+from ..media.scan import FrameTable
+from ..storage import keys
 from . import reporting
 from .partitions import VIDEOS
 from .source_video import source_video
@@ -31,6 +33,7 @@ CHECKS = {"covers_each_frame_once": "Every frame of the video lies in exactly on
 )
 def segments(context: dg.AssetExecutionContext, studio: Studio) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     workspace, video = studio.workspace, context.partition_key
+    reporting.mark_run(context, video)
     log = reporting.ProgressLog(context)
 
     def tell(what: str, done: int, total: int | None) -> None:
@@ -45,12 +48,28 @@ def segments(context: dg.AssetExecutionContext, studio: Studio) -> Iterator[dg.A
         except InputRefused as refused:
             refuse(workspace, workspace.submission(video), str(refused))
             raise
-    yield from reporting.report_checks(NAME, [covers_each_frame_once(plan)], source.name)
+        frames = workspace.frames(plan)
+
+    def withdraw() -> None:
+        # Nothing is converted without a manifest.
+        workspace.store.delete_prefix(keys.manifest(video))
+
+    yield from reporting.report_checks(NAME, [covers_each_frame_once(plan, frames)], source.name, withdraw)
     yield materialization(plan)
 
 
-def covers_each_frame_once(plan: SegmentPlan) -> CheckOutcome:
+def covers_each_frame_once(plan: SegmentPlan, frames: FrameTable) -> CheckOutcome:
+    """Whether the plan's segments hold the frames of the stored frame table, at their times."""
     problem = coverage_problem(plan.segments, plan.frames)
+    if problem is None and len(frames) != plan.frames:
+        problem = f"{plan.frames} frames are planned, {len(frames)} were seen"
+    if problem is None:
+        ends = [*frames.pts[1:].tolist(), plan.end_pts]
+        for segment in plan.segments:
+            planned = (segment.first_pts, segment.end_pts)
+            if planned != (int(frames.pts[segment.first_frame]), ends[segment.end_frame - 1]):
+                problem = f"segment {segment.index} does not begin and end at its frames' times"
+                break
     words = f"{plan.frames} frames in {len(plan.segments)} segments"
     return CheckOutcome(name="covers_each_frame_once", passed=problem is None, detail=problem or words)
 

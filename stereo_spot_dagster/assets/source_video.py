@@ -8,6 +8,8 @@ from ..convert.intake import take_in
 from ..domain.checks import CheckOutcome
 from ..domain.probe import ProbeReport
 from ..domain.video import SourceRecord
+from ..storage import keys
+from ..storage.base import StoredObject
 from . import reporting
 from .partitions import VIDEOS
 from .studio import Studio
@@ -29,14 +31,21 @@ CHECKS = {"probe_sane": "The header describes pictures of a possible size and ra
 def source_video(
     context: dg.AssetExecutionContext, studio: Studio
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
-    workspace = studio.workspace
+    workspace, video = studio.workspace, context.partition_key
+    reporting.mark_run(context, video)
     with reporting.plain_failures():
-        record = take_in(workspace, workspace.submission(context.partition_key))
-    yield from reporting.report_checks(NAME, [probe_sane(record, workspace.store.stat(record.key))], record.name)
+        record = take_in(workspace, workspace.submission(video))
+    outcome = probe_sane(record, workspace.store.stat(record.key))
+
+    def withdraw() -> None:
+        # Without its record the copy counts for nothing, and the next attempt copies the source again.
+        workspace.store.delete_prefix(keys.source_record(video))
+
+    yield from reporting.report_checks(NAME, [outcome], record.name, withdraw)
     yield materialization(studio, record)
 
 
-def probe_sane(record: SourceRecord, stored) -> CheckOutcome:
+def probe_sane(record: SourceRecord, stored: StoredObject | None) -> CheckOutcome:
     """Whether the probe report can be true and the stored file is whole."""
     probe, problems = record.probe, []
     if not 0 < probe.video.frame_rate <= 1000:

@@ -41,6 +41,7 @@ def stereo_segments(
 ) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     workspace = studio.workspace
     video, index = parse_segment_partition(context.partition_key)
+    reporting.mark_run(context, video)
     log = reporting.ProgressLog(context)
     with reporting.plain_failures():
         source, plan = workspace.source(video), workspace.plan(video)

@@ -135,11 +135,11 @@ def _print_paths(paths: list[Path]) -> None:
 def main() -> None:
     """Run the program; errors are one sentence, tracebacks only with ``--debug``."""
     try:
-        app(standalone_mode=False)
+        # Outside its standalone mode the framework returns the code of an exit instead of exiting.
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except StereoSpotError as error:
         _fail(str(error), error.exit_code)
-    except typer.Exit as stop:
-        sys.exit(stop.exit_code)
     except typer.Abort:
         _fail("Stopped.", 130)
     except KeyboardInterrupt:

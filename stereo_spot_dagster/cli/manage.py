@@ -16,7 +16,7 @@ from rich.text import Text
 from ..assets import source_video as source_asset
 from ..assets.partitions import SEGMENTS, VIDEO_TAG, VIDEOS
 from ..assets.studio import Studio
-from ..convert.finish import deliver
+from ..convert.finish import deliver, delivered_paths
 from ..convert.intake import identify, submit
 from ..convert.progress import Stage, VideoProgress, known_videos, video_progress
 from ..convert.render import outputs_of
@@ -258,7 +258,7 @@ def _print_one(session: Session, found: VideoStatus, console: Console) -> None:
             progress.final.warnings if progress.final else progress.plan.warnings if progress.plan else ()
         ),
         "ready in": _duration(found.remaining_s) if found.remaining_s is not None else "",
-        "results": "\n".join(session.workspace.delivery(progress.video).paths),
+        "results": "\n".join(str(path) for path in delivered_paths(session.workspace, progress.video)),
     }
     table = Table(show_header=False)
     for name, value in rows.items():

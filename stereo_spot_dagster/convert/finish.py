@@ -140,7 +140,7 @@ def deliver_as(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...]
 
 
 def _deliver(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...], targets: list[Path]) -> list[Path]:
-    earlier = workspace.delivery(video).paths
+    earlier = delivered_paths(workspace, video)
     delivered: list[Path] = []
     for output, target in zip(outputs, targets, strict=True):
         try:
@@ -155,9 +155,16 @@ def _deliver(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...], 
     return delivered
 
 
+def delivered_paths(workspace: Workspace, video: str) -> list[Path]:
+    """Where finished files of a video were put so far."""
+    return [workspace.home / path for path in workspace.delivery(video).paths]
+
+
 def _remember(workspace: Workspace, video: str, paths: list[Path]) -> Delivery:
-    earlier = workspace.delivery(video).paths
-    return Delivery(paths=tuple(dict.fromkeys([*earlier, *(str(path.absolute()) for path in paths)])))
+    """Paths below the home folder are kept relative to it, so that it can be moved as a whole."""
+    known = dict.fromkeys([*delivered_paths(workspace, video), *(path.absolute() for path in paths)])
+    inside = [path.relative_to(workspace.home) if path.is_relative_to(workspace.home) else path for path in known]
+    return Delivery(paths=tuple(str(path) for path in inside))
 
 
 def _place(stored: Path, target: Path) -> Path:
@@ -174,9 +181,9 @@ def _place(stored: Path, target: Path) -> Path:
     return target
 
 
-def _free_path(wanted: Path, stored: Path, video: str, earlier: tuple[str, ...]) -> Path:
+def _free_path(wanted: Path, stored: Path, video: str, earlier: list[Path]) -> Path:
     wanted = wanted.absolute()
-    if not wanted.exists() or str(wanted) in earlier or os.path.samestat(wanted.stat(), stored.stat()):
+    if not wanted.exists() or wanted in earlier or os.path.samestat(wanted.stat(), stored.stat()):
         return wanted
     return wanted.with_name(f"{wanted.stem}_{video[-8:]}{wanted.suffix}")
 

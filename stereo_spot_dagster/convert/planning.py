@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from ..domain.errors import ProofFailed
 from ..domain.plan import Segment, SegmentPlan
 from ..domain.probe import ProbeReport, WorkingPicture
 from ..domain.video import SourceRecord
 from ..media import cut
+from ..media.hdr import codec_warning
 from ..media.picture import working_picture
 from ..media.plan import choose_part, plan_segments
 from ..media.scan import FrameTable, Scan, scan
@@ -92,7 +94,7 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
             mode=mode,
             frames_key=keys.frame_table(source.video),
             segments=stored,
-            warnings=report.warnings + seen.warnings,
+            warnings=report.warnings + seen.warnings + codec_warning(report.video, source.settings.codec),
             tool=version(find_tools().ffmpeg),
         )
         workspace.save(plan, keys.manifest(source.video))
@@ -109,7 +111,7 @@ def _cut(
     first: int,
     folder: Path,
     tell: Callable[[int], None],
-) -> tuple[str, _Material, list[tuple[Segment, cut.CutFile]]]:
+) -> tuple[Literal["copy", "mezzanine"], _Material, list[tuple[Segment, cut.CutFile]]]:
     """Stream copies where they can be proved, else cuts of a lossless mezzanine, with the same proof."""
     material = _Material(original, source.probe, picture, frames)
     if not picture.temporal and seen.uniform:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from ..domain.checks import CheckOutcome, require
+from ..domain.checks import require
 from ..domain.plan import Segment, SegmentPlan
 from ..domain.video import SourceRecord, Submission
 from .depth import DepthRecord, estimate_depth, existing_depth
@@ -68,8 +68,3 @@ def conversion_steps(workspace: Workspace, submission: Submission, progress: Pro
     finished = finish_video(workspace, source, plan)
     require(list(finished.checks), source.name)
     yield finished
-
-
-def failed(checks: tuple[CheckOutcome, ...]) -> list[CheckOutcome]:
-    """The checks that did not pass."""
-    return [outcome for outcome in checks if not outcome.passed]

@@ -111,7 +111,8 @@ def coverage_problem(segments: tuple[Segment, ...], frames: int) -> str | None:
             return f"segment {position} is numbered {segment.index}"
         if segment.first_frame != expected:
             what = "left out" if segment.first_frame > expected else "covered twice"
-            return f"frames between {min(expected, segment.first_frame)} and {max(expected, segment.first_frame)} are {what}"
+            first, end = sorted((expected, segment.first_frame))
+            return f"frames between {first} and {end} are {what}"
         if segment.first_needed < 0:
             return f"segment {position} overlaps frames before the first"
         expected = segment.end_frame

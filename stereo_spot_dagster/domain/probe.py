@@ -26,7 +26,9 @@ class VideoStream(_Frozen):
         rotation: clockwise degrees a player turns the picture by: 0, 90, 180 or 270.
         mirrored: True if the display matrix also flips the picture horizontally (after rotation).
         field_order: ffprobe's word; anything but ``progressive`` or ``unknown`` is interlaced.
-        hdr: static HDR10 side data as ffprobe prints it, for x265 (``mastering`` and ``max_cll`` strings).
+        mastering_display: HDR10 mastering display data in x265's words:
+            ``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`` in units of 0.00002 and 0.0001 cd/m2; None where there is none.
+        content_light: HDR10 ``MaxCLL,MaxFALL`` in cd/m2; None where there is none.
     """
 
     index: int
@@ -49,6 +51,7 @@ class VideoStream(_Frozen):
     duration_s: float | None = None
     language: str | None = None
     title: str | None = None
+    timecode: str | None = None
     mastering_display: str | None = None
     content_light: str | None = None
     dolby_vision_profile: int | None = None
@@ -70,7 +73,13 @@ class VideoStream(_Frozen):
 
 
 class OtherStream(_Frozen):
-    """A stream that is carried over, not converted: audio, subtitles, attachments, data, covers, further videos."""
+    """A stream that is carried over, not converted: audio, subtitles, attachments, data, covers, further videos.
+
+    Attributes:
+        cover: True for a still picture that stands for the film.
+        foreign: True where it belongs to another program (channel) of a broadcast than the film.
+        dispositions: ffprobe's words, such as ``default`` and ``forced``.
+    """
 
     index: int
     kind: str
@@ -79,6 +88,7 @@ class OtherStream(_Frozen):
     language: str | None = None
     title: str | None = None
     cover: bool = False
+    foreign: bool = False
     file_name: str | None = None
     mime_type: str | None = None
     dispositions: tuple[str, ...] = ()

@@ -7,10 +7,45 @@ from dataclasses import dataclass
 from ..domain.probe import OtherStream, ProbeReport
 from ..domain.settings import Container
 
-_MP4_AUDIO = {"aac", "mp3", "mp2", "ac3", "eac3", "alac", "opus", "flac", "dts"}
+_MP4_AUDIO = {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts"}
+# MP4 has one code for MPEG audio: readers take layer 2 for layer 3. Good enough only where MP4 was asked for.
+_MP4_AUDIO_IF_ASKED = _MP4_AUDIO | {"mp2"}
 _MP4_SUBTITLES = {"mov_text"}
 _TEXT_SUBTITLES = {"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text"}
 _MKV_SUBTITLES = {"subrip", "srt", "ass", "ssa", "webvtt", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "text"}
+# What iTunes-style MP4 metadata has a place for. Other tags are kept as QuickTime keys, which ffmpeg (5.1 to 9) can
+# only write instead of covers.
+_MP4_TAGS = [
+    "title",
+    "artist",
+    "album_artist",
+    "composer",
+    "album",
+    "date",
+    "comment",
+    "genre",
+    "copyright",
+    "grouping",
+    "lyrics",
+    "description",
+    "synopsis",
+    "show",
+    "episode_id",
+    "network",
+    "keywords",
+    "episode_sort",
+    "season_number",
+    "media_type",
+    "hd_video",
+    "gapless_playback",
+    "compilation",
+    "track",
+    "disc",
+    "creation_time",
+    "location",
+]
+# They describe the source's container, not the film.
+CONTAINER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder")
 _IMAGES = {"mjpeg": ("image/jpeg", "cover.jpg"), "png": ("image/png", "cover.png")}
 
 
@@ -37,6 +72,7 @@ class MuxPlan:
         covers: cover pictures.
         attachments: fonts and the like (MKV only).
         left_out: what cannot be carried, in words.
+        tag_keys: True where an MP4 keeps its tags as QuickTime keys.
     """
 
     container: Container
@@ -44,31 +80,50 @@ class MuxPlan:
     covers: tuple[OtherStream, ...]
     attachments: tuple[OtherStream, ...]
     left_out: tuple[str, ...]
+    tag_keys: bool = False
 
 
 def plan_mux(report: ProbeReport, wanted: Container) -> MuxPlan:
     """What the result holds: MP4 where every stream fits, else MKV, unless one is asked for."""
     container = wanted
     if wanted is Container.AUTO:
-        container = Container.MP4 if all(_fits_mp4(stream) for stream in report.others) else Container.MKV
+        own = [stream for stream in report.others if not stream.foreign]
+        fits = all(_fits_mp4(stream) for stream in own) and not (_unusual_tags(report) and _has_cover(report))
+        container = Container.MP4 if fits else Container.MKV
     carried, covers, attachments, left_out = [], [], [], []
     for stream in report.others:
+        if stream.foreign or (stream.kind == "video" and not stream.cover):
+            continue  # named by the probe already
         if stream.cover:
             covers.append(stream)
         elif stream.kind == "attachment" and container is Container.MKV:
             attachments.append(stream)
         elif stream.kind in ("audio", "subtitle") and (codec := _codec_in(container, stream)):
             carried.append(CarriedStream(stream, codec))
-        elif stream.kind == "data" and _is_chapter_track(stream, report):
+        elif stream.kind == "data" and (_is_chapter_track(stream, report) or _is_carried_timecode(stream, report)):
             continue
         else:
             left_out.append(f"{stream.label} cannot be carried into {container.value.upper()}")
-    return MuxPlan(container, tuple(carried), tuple(covers), tuple(attachments), tuple(left_out))
+    unusual = _unusual_tags(report) if container is Container.MP4 else []
+    if unusual and covers:
+        left_out.append(f"MP4 cannot hold tags of its own kind beside a cover: {', '.join(unusual)} left out")
+    tag_keys = bool(unusual) and not covers
+    return MuxPlan(container, tuple(carried), tuple(covers), tuple(attachments), tuple(left_out), tag_keys)
 
 
 def cover_file(stream: OtherStream) -> tuple[str, str]:
     """(MIME type, file name) of a cover picture as a Matroska attachment."""
     return _IMAGES.get(stream.codec, ("image/jpeg", "cover.jpg"))
+
+
+def _unusual_tags(report: ProbeReport) -> list[str]:
+    """Names of the tags of the film that iTunes-style metadata has no place for."""
+    known = {*_MP4_TAGS, *CONTAINER_TAGS}
+    return [name for name in report.tags if name.lower().partition("-")[0] not in known]
+
+
+def _has_cover(report: ProbeReport) -> bool:
+    return any(stream.cover for stream in report.others)
 
 
 def _fits_mp4(stream: OtherStream) -> bool:
@@ -85,7 +140,7 @@ def _fits_mp4(stream: OtherStream) -> bool:
 def _codec_in(container: Container, stream: OtherStream) -> str | None:
     """How the stream gets into the container; None if it cannot."""
     if stream.kind == "audio":
-        return "copy" if container is Container.MKV or stream.codec in _MP4_AUDIO else None
+        return "copy" if container is Container.MKV or stream.codec in _MP4_AUDIO_IF_ASKED else None
     native = _MP4_SUBTITLES if container is Container.MP4 else _MKV_SUBTITLES
     if stream.codec in native:
         return "copy"
@@ -97,3 +152,8 @@ def _codec_in(container: Container, stream: OtherStream) -> str | None:
 def _is_chapter_track(stream: OtherStream, report: ProbeReport) -> bool:
     """QuickTime keeps chapter titles in a text track; the chapters themselves are carried."""
     return report.chapters > 0 and stream.codec_tag == "text"
+
+
+def _is_carried_timecode(stream: OtherStream, report: ProbeReport) -> bool:
+    """A timecode track repeats a tag of the video track, from which the result gets it."""
+    return stream.codec_tag == "tmcd" and report.video.timecode is not None

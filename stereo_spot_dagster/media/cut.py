@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from ..domain.errors import FfmpegFailed, ProofFailed
 from ..domain.plan import Segment
 from ..domain.probe import ProbeReport, WorkingPicture
+from .framecrc import read_framecrc
 from .process import file_url, run, safe_input
-from .scan import STALL_S, FrameTable, PacketTable, apply_filters, read_framecrc
+from .scan import STALL_S, FrameTable, PacketTable, apply_filters
 
 # One ffmpeg writes this many cut files in one reading of the source.
 _FILES_AT_ONCE = 40
@@ -116,13 +117,12 @@ def make_mezzanine(
         target: the file to write.
     """
     last_frame = first_frame + segments[-1].end_frame - 1
-    decoded = apply_filters(safe_input(source, noautorotate=None)[str(report.video.index)], picture.filters)
+    # A change of size within the stream is resolved here: every picture gets the first one's size. ffmpeg would build
+    # the filters anew at the change, and their frame counters would start again.
+    decoded = safe_input(source, noautorotate=None, reinit_filter=0)[str(report.video.index)]
+    decoded = decoded.filter("scale", report.video.width, report.video.height, flags="bicubic+accurate_rnd+bitexact")
+    decoded = apply_filters(decoded, picture.filters)
     decoded = decoded.filter("select", f"between(n,{first_frame},{last_frame})")
-    # A change of size within the stream is resolved here: every picture gets the first one's size. Saying the range
-    # on both sides keeps full-range samples as they are.
-    span = "pc" if picture.color.full_range else "tv"
-    exact = "bicubic+accurate_rnd+bitexact"
-    decoded = decoded.filter("scale", picture.width, picture.height, in_range=span, out_range=span, flags=exact)
     decoded = decoded.filter("format", picture.pixel_format.ffmpeg_name)
     # A steady clock: the plan has the times, the mezzanine only the order.
     decoded = decoded.filter("settb", "1/1000").filter("setpts", f"N*{_MEZZANINE_FRAME_MS}")

@@ -16,6 +16,7 @@ from ..domain.probe import ColorTags, VideoStream
 from ..domain.settings import Codec
 from ..domain.timing import TimeBase
 from .frames import PictureWriter
+from .hdr import codec_for
 from .process import file_url
 from .tools import encoder_works, find_tools
 
@@ -33,7 +34,8 @@ class EncodeJob:
         pixel_format: its sample format as fed to the encoder.
         sar: sample aspect ratio to signal.
         tags: colour description to signal.
-        codec, crf, preset: as in the settings; crf 0 is lossless.
+        codec: as in the settings; HDR10 data of ``source`` can change it (:func:`codec_for`).
+        crf, preset: as in the settings; crf 0 is lossless.
         time_base: unit of ``pts``.
         pts: ``[T]`` timestamps relative to the segment's first frame.
         frame_rate: nominal rate, for the encoder's rate control only.
@@ -67,7 +69,8 @@ def open_encoder(job: EncodeJob, target: Path, *, name: str) -> PictureWriter:
     Raises:
         ToolUnavailable: this ffmpeg cannot encode the wanted codec at this bit depth.
     """
-    encoder, pix_fmt = _ENCODERS[job.codec], _encoder_format(job)
+    codec = codec_for(job.source, job.codec)
+    encoder, pix_fmt = _ENCODERS[codec], _encoder_format(job.pixel_format, codec)
     if not encoder_works(find_tools().ffmpeg, encoder, pix_fmt):
         raise ToolUnavailable(name, f"ffmpeg cannot encode {pix_fmt} with {encoder}", "Run: stereo-spot doctor")
     stream = ffmpeg.input(
@@ -86,7 +89,7 @@ def open_encoder(job: EncodeJob, target: Path, *, name: str) -> PictureWriter:
     )
     options = {"fps_mode": "passthrough", "enc_time_base:v": f"1:{timescale}", "vcodec": encoder, "pix_fmt": pix_fmt}
     options |= {"preset": job.preset, "video_track_timescale": timescale, "format": "mp4"} | _tag_options(job.tags)
-    options |= _x264_options(job) if job.codec is Codec.H264 else _x265_options(job)
+    options |= _x264_options(job) if codec is Codec.H264 else _x265_options(job)
     return PictureWriter(ffmpeg.output(stream, file_url(target), **options), name=name)
 
 
@@ -121,9 +124,8 @@ def _tree(runs: list[tuple[int, int, int]]) -> str:
     return f"if(lt(N,{runs[middle][0]}),{_tree(runs[:middle])},{_tree(runs[middle:])})"
 
 
-def _encoder_format(job: EncodeJob) -> str:
-    fmt = job.pixel_format
-    depth = min(fmt.bit_depth, _DEEPEST[job.codec])
+def _encoder_format(fmt: PixelFormat, codec: Codec) -> str:
+    depth = min(fmt.bit_depth, _DEEPEST[codec])
     return PixelFormat(depth, fmt.chroma_x, fmt.chroma_y, fmt.gray).ffmpeg_name
 
 
@@ -145,10 +147,11 @@ def _tag_options(tags: ColorTags) -> dict[str, str]:
 
 
 def _x264_options(job: EncodeJob) -> dict[str, object]:
-    # Segments are joined without re-encoding, so none may refer to pictures outside itself.
-    params = ["open-gop=0"] + ([f"frame-packing={job.frame_packing}"] if job.frame_packing is not None else [])
-    quality = {"qp": 0} if job.crf == 0 else {"crf": job.crf}
-    return quality | {"x264-params": ":".join(params)}
+    # Segments are joined without re-encoding, so none may refer to pictures outside itself. The container says how the
+    # eyes are packed; a frame packing SEI would say it twice, and of such a file ffmpeg 9.0.2 decodes not one picture
+    # ("File exists": two Stereo 3D records on a frame).
+    quality: dict[str, object] = {"qp": 0} if job.crf == 0 else {"crf": job.crf}
+    return quality | {"x264-params": "open-gop=0"}
 
 
 def _x265_options(job: EncodeJob) -> dict[str, object]:
@@ -158,5 +161,5 @@ def _x265_options(job: EncodeJob) -> dict[str, object]:
         params += ["hdr10=1", "hdr10-opt=1", f"master-display={job.source.mastering_display}"]
     if job.source.content_light:
         params.append(f"max-cll={job.source.content_light}")
-    quality = {} if job.crf == 0 else {"crf": job.crf}
+    quality: dict[str, object] = {} if job.crf == 0 else {"crf": job.crf}
     return quality | {"x265-params": ":".join(params), "tag:v": "hvc1"}

@@ -13,11 +13,11 @@ import ffmpeg
 from ..domain.plan import SegmentPlan
 from ..domain.probe import ProbeReport
 from ..domain.settings import Container
-from .container import MuxPlan, cover_file
+from .container import CONTAINER_TAGS, MuxPlan, cover_file
 from .encode import track_timescale
 from .mp4_boxes import Stereo3dMode, finish_mp4
 from .packets import PacketList, find_run, list_packets
-from .process import Child, arguments, file_url, safe_input
+from .process import Child, arguments, file_url, repeated, safe_input
 from .scan import FrameTable
 
 # Two remuxes are enough: the first measures what ffmpeg's start-time rebasing did, the second proves the cure.
@@ -84,7 +84,7 @@ def join(job: JoinJob, target: Path, scratch: Path) -> None:
 
 
 def _concat_list(job: JoinJob, scratch: Path) -> Path:
-    """An ffconcat script with each segment's exact length: differences of rounded ends, so that errors cannot add up."""
+    """An ffconcat script with each segment's exact length: differences of rounded ends, so that none adds up."""
     base, first = job.plan.time_base, job.plan.first_pts
     lines = ["ffconcat version 1.0"]
     for segment, path in zip(job.plan.segments, job.segments, strict=True):
@@ -140,13 +140,14 @@ def _streams_and_options(
         "disposition:0": "default",
         "max_interleave_delta": 0,
         "strict": -2,
-    }
+    } | repeated("metadata", _film_tags(job))
     if job.is_part:
         options["copypriorss"] = 0
     if mkv and job.stereo_mode:
-        options["metadata:s:0"] = [f"stereo_mode={job.stereo_mode}"]
+        options["metadata:s:v:0"] = f"stereo_mode={job.stereo_mode}"
     if not mkv:
         options["video_track_timescale"] = track_timescale(job.plan.time_base)
+        options["movflags"] = "use_metadata_tags" if job.mux.tag_keys else "0"
     for carried in job.mux.carried:
         number = len(streams)
         streams.append(source[str(carried.stream.index)])
@@ -162,6 +163,16 @@ def _streams_and_options(
     return streams, options
 
 
+def _film_tags(job: JoinJob) -> list[str]:
+    """Corrections to the copied tags: those of the source's container go, its time of recording stays.
+
+    ffmpeg 9 joins the times that a QuickTime file says twice with a semicolon and then takes them for no time.
+    """
+    tags = [f"{name}=" for name in CONTAINER_TAGS]
+    recorded = job.report.tags.get("creation_time", "").partition(";")[0]
+    return [*tags, f"creation_time={recorded}"] if recorded else tags
+
+
 def _add_covers(
     job: JoinJob, streams: list[Any], options: dict[str, Any], source: Any, source_index: int, scratch: Path
 ) -> None:
@@ -173,6 +184,7 @@ def _add_covers(
             options[f"map_metadata:s:{number}"] = f"{source_index}:s:{stream.index}"
             options[f"disposition:{number}"] = "attached_pic"
         return
+    pictures: list[str] = []
     for position, stream in enumerate(job.mux.covers):
         mime_type, file_name = cover_file(stream)
         picture = scratch / f"cover-{stream.index}.bin"
@@ -182,8 +194,9 @@ def _add_covers(
         with Child(arguments(extract), subject=job.name, timeout_s=60) as child:
             child.finish()
         slot = len(job.mux.attachments) + position
-        options.setdefault("attach", []).append(str(picture))
-        options[f"metadata:s:t:{slot}"] = [f"mimetype={mime_type}", f"filename={file_name}"]
+        pictures.append(str(picture))
+        options |= repeated(f"metadata:s:t:{slot}", [f"mimetype={mime_type}", f"filename={file_name}"])
+    options |= repeated("attach", pictures)
 
 
 def _part_options(job: JoinJob) -> dict[str, str]:

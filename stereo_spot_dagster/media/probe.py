@@ -11,6 +11,8 @@ from typing import Any
 from ..domain.errors import FfmpegFailed, InputRefused, ToolTimeout
 from ..domain.probe import OtherStream, ProbeReport, VideoStream
 from ..domain.timing import TimeBase
+from .first_picture import decoded_format, first_picture_side_data
+from .hdr import CONTENT_LIGHT, MASTERING_DISPLAY, content_light, mastering_display
 from .process import INPUT_OPTIONS, file_url, read_output
 from .tools import find_tools, version
 
@@ -18,6 +20,7 @@ from .tools import find_tools, version
 MAX_PIXELS = 8192 * 8192
 MAX_SIDE = 16384
 PROBE_TIMEOUT_S = 20.0
+_HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 
 
 def probe(path: Path, *, name: str | None = None) -> ProbeReport:
@@ -38,7 +41,9 @@ def probe(path: Path, *, name: str | None = None) -> ProbeReport:
     streams = document.get("streams", [])
     chosen = _choose_video(streams, name)
     _refuse_unconvertible(chosen, name)
+    _complete_description(path, chosen, name)
     container = document.get("format", {})
+    foreign = _foreign_streams(document.get("programs", []), chosen)
     report = ProbeReport(
         file_name=name,
         size_bytes=size,
@@ -46,7 +51,7 @@ def probe(path: Path, *, name: str | None = None) -> ProbeReport:
         duration_s=_seconds(container.get("duration")),
         start_time=Fraction(str(container.get("start_time", "0"))),
         video=_video_stream(chosen),
-        others=tuple(_other_stream(stream) for stream in streams if stream is not chosen),
+        others=tuple(_other_stream(stream, foreign) for stream in streams if stream is not chosen),
         chapters=len(document.get("chapters", [])),
         tags={str(key): str(value) for key, value in container.get("tags", {}).items()},
         tool=version(find_tools().ffprobe),
@@ -55,7 +60,7 @@ def probe(path: Path, *, name: str | None = None) -> ProbeReport:
 
 
 def describe(path: Path, name: str) -> dict[str, Any]:
-    """ffprobe's own description of a file: ``format``, ``streams`` and ``chapters``.
+    """ffprobe's own description of a file: ``format``, ``streams``, ``programs`` and ``chapters``.
 
     Raises:
         InputRefused: it cannot be read.
@@ -63,7 +68,8 @@ def describe(path: Path, name: str) -> dict[str, Any]:
     command = [find_tools().ffprobe, "-v", "error", "-hide_banner"]
     for option, value in INPUT_OPTIONS.items():
         command += [f"-{option}", str(value)]
-    command += ["-show_format", "-show_streams", "-show_chapters", "-of", "json", "-i", file_url(path)]
+    command += ["-show_format", "-show_streams", "-show_programs", "-show_chapters"]
+    command += ["-of", "json", "-i", file_url(path)]
     try:
         return json.loads(read_output(command, subject=name, timeout_s=PROBE_TIMEOUT_S))
     except ToolTimeout:
@@ -124,7 +130,7 @@ def _refuse_unconvertible(stream: dict[str, Any], name: str) -> None:
             f"its pictures are too large ({width}x{height}; the limit is {MAX_SIDE} a side)",
             "Scale it down first",
         )
-    if width < 1 or height < 1 or not stream.get("pix_fmt"):
+    if width < 1 or height < 1:
         raise InputRefused(name, "its video has no pictures that can be decoded", "Check the file with a player")
     profile = _dolby_vision_profile(stream)
     if profile == 5:
@@ -133,6 +139,26 @@ def _refuse_unconvertible(stream: dict[str, Any], name: str) -> None:
             "it is Dolby Vision profile 5, whose colours only a Dolby Vision decoder can read",
             "Convert it to HDR10 or SDR first",
         )
+
+
+def _complete_description(path: Path, stream: dict[str, Any], name: str) -> None:
+    """Add to ffprobe's description of the film what only a decoded picture tells.
+
+    Raises:
+        InputRefused: its first picture cannot be decoded.
+    """
+    if not stream.get("pix_fmt"):
+        # Some builds of ffprobe have fewer decoders (AV1, PNG) than the ffmpeg beside them.
+        stream["pix_fmt"] = decoded_format(path, int(stream["index"]), name)
+    if stream.get("color_transfer") in _HDR_TRANSFERS:
+        stream.setdefault("side_data_list", []).extend(first_picture_side_data(path, int(stream["index"]), name))
+
+
+def _foreign_streams(programs: list[dict[str, Any]], film: dict[str, Any]) -> set[int]:
+    """Indexes of the streams that belong to other programs (channels) of a broadcast, and not to the film's."""
+    members = [{int(stream["index"]) for stream in program.get("streams", [])} for program in programs]
+    own = {index for program in members if film["index"] in program for index in program}
+    return set().union(*members) - own if own else set()
 
 
 def _video_stream(stream: dict[str, Any]) -> VideoStream:
@@ -162,13 +188,16 @@ def _video_stream(stream: dict[str, Any]) -> VideoStream:
         duration_s=_seconds(stream.get("duration")),
         language=tags.get("language"),
         title=tags.get("title"),
+        timecode=tags.get("timecode"),
+        mastering_display=mastering_display(side_data.get(MASTERING_DISPLAY)),
+        content_light=content_light(side_data.get(CONTENT_LIGHT)),
         dolby_vision_profile=_dolby_vision_profile(stream),
         stereo_3d=None if stereo in (None, "2D") else str(stereo),
         spherical=str(spherical) if spherical else None,
     )
 
 
-def _other_stream(stream: dict[str, Any]) -> OtherStream:
+def _other_stream(stream: dict[str, Any], foreign: set[int]) -> OtherStream:
     tags = stream.get("tags", {})
     dispositions = stream.get("disposition", {})
     return OtherStream(
@@ -179,6 +208,7 @@ def _other_stream(stream: dict[str, Any]) -> OtherStream:
         language=tags.get("language"),
         title=tags.get("title"),
         cover=_is_cover(stream),
+        foreign=stream["index"] in foreign,
         file_name=tags.get("filename"),
         mime_type=tags.get("mimetype"),
         dispositions=tuple(name for name, value in dispositions.items() if value),
@@ -250,9 +280,15 @@ def _seconds(text: str | None) -> float | None:
 
 def _warnings(report: ProbeReport) -> tuple[str, ...]:
     video, notes = report.video, []
-    others = [stream for stream in report.others if stream.kind == "video" and not stream.cover]
+    others = [stream for stream in report.others if stream.kind == "video" and not stream.cover and not stream.foreign]
     if others:
         notes.append(f"only video stream {video.index} is converted; {', '.join(s.label for s in others)} left out")
+    foreign = [stream for stream in report.others if stream.foreign]
+    if foreign:
+        words = ", ".join(stream.label for stream in foreign)
+        notes.append(
+            f"it holds several programs; only that of video stream {video.index} is converted; {words} left out"
+        )
     if video.stereo_3d:
         notes.append(
             f"the source says it is already stereoscopic ({video.stereo_3d}); it is converted as if it were flat"

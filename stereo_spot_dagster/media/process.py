@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import tempfile
@@ -27,6 +28,7 @@ SAFE_DEMUXERS = (
 INPUT_OPTIONS: dict[str, Any] = {"protocol_whitelist": "file", "format_whitelist": SAFE_DEMUXERS}
 
 _STDERR_KEPT = 64 * 1024
+_REPEATED = re.compile(r"^(-(?:attach|metadata)[a-z0-9:]*)#\d+$")
 
 
 def file_url(path: Path) -> str:
@@ -39,10 +41,15 @@ def safe_input(path: Path, **options: Any) -> Any:
     return ffmpeg.input(file_url(path), **INPUT_OPTIONS, **options)
 
 
-def arguments(node: Any) -> list[str]:
+def arguments(node: Any, loglevel: str = "warning") -> list[str]:
     """The command line for an ffmpeg-python output node."""
-    base = [find_tools().ffmpeg, "-nostdin", "-hide_banner", "-v", "warning", "-y"]
-    return base + ffmpeg.get_args(node)
+    base = [find_tools().ffmpeg, "-nostdin", "-hide_banner", "-v", loglevel, "-y"]
+    return base + [_REPEATED.sub(r"\1", word) for word in ffmpeg.get_args(node)]
+
+
+def repeated(option: str, values: Sequence[str]) -> dict[str, str]:
+    """Keyword arguments that give an ffmpeg-python node the same option several times, which it has no words for."""
+    return {f"{option}#{position}": value for position, value in enumerate(values)}
 
 
 class Child:
@@ -177,6 +184,12 @@ def run(node: Any, *, subject: str, timeout_s: float | None = None) -> str:
         FfmpegFailed, ToolTimeout: see :meth:`Child.finish`.
     """
     with Child(arguments(node), subject=subject, timeout_s=timeout_s) as child:
+        return child.finish()
+
+
+def run_verbose(node: Any, *, subject: str, timeout_s: float) -> str:
+    """As :func:`run`, with what ffmpeg's filters report about single pictures among the messages."""
+    with Child(arguments(node, "info"), subject=subject, timeout_s=timeout_s) as child:
         return child.finish()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,25 @@ from ..domain.errors import FfmpegFailed, InputRefused
 from ..domain.probe import ProbeReport, WorkingPicture
 from ..domain.timing import TimeBase
 from .cuts import CutDetector
+from .frame_times import NO_PTS, settle_times
+from .framecrc import FramecrcRows, read_framecrc
 from .picture import FilterStep
 from .process import Child, arguments, file_url, read_exactly, safe_input
 
 SMALL_WIDTH, SMALL_HEIGHT = 64, 36
 _SMALL_BATCH = 32
 STALL_S = 120.0
+# Sound may go on for a while after the last picture; hours of it are a wrong header.
+_BELIEVABLE_EXCESS_S = 10.0
+_DAMAGE_SIGNS = (
+    "invalid nal",
+    "error while decoding",
+    "concealing",
+    "corrupt",
+    "invalid data",
+    "missing reference",
+    "error submitting packet to decoder",
+)
 
 Progress = Callable[[int], None]
 
@@ -139,11 +151,13 @@ def scan(
     if not len(rows.pts):
         raise InputRefused(name, "not one picture of its video can be decoded", "Check the file with a player")
     _refuse_cut_off(name, messages)
-    pts, repairs = _repair_times(rows.pts, rows.time_base, report)
-    scene_start = np.concatenate(shots)[: len(pts)]
-    frames = FrameTable(rows.time_base, pts, rows.crc, scene_start, _last_duration(rows, pts))
-    warnings = repairs + _oddities(messages)
-    return Scan(frames, _packet_table(packet_list, rows.time_base), bool((rows.size == rows.size[0]).all()), warnings)
+    packet_rows = read_framecrc(packet_list)
+    times = settle_times(rows, packet_rows, report.video)
+    scene_start = np.concatenate(shots)[: len(times.pts)]
+    frames = FrameTable(rows.time_base, times.pts, rows.crc, scene_start, times.last_duration)
+    uniform = bool((rows.size == rows.size[0]).all())
+    warnings = times.warnings + _oddities(messages, report, frames, packet_rows, uniform)
+    return Scan(frames, _packet_table(packet_rows, rows.time_base), uniform, warnings)
 
 
 def apply_filters(node, steps: tuple[FilterStep, ...]):
@@ -159,7 +173,8 @@ def _command(path: Path, report: ProbeReport, picture: WorkingPicture, frame_lis
     # Timestamps stay as they are in the file; rotation is done by our own filters, where it is part of the proof.
     source = safe_input(path, noautorotate=None, copyts=None)
     decoded = apply_filters(source[str(video.index)], picture.filters).split()
-    passthrough = {"fps_mode": "passthrough", "enc_time_base:v": base}
+    # Without automatic scaling a change of size within the stream shows in the table.
+    passthrough = {"fps_mode": "passthrough", "enc_time_base:v": base, "noautoscale": None}
     frames = ffmpeg.output(decoded[0], file_url(frame_list), format="framecrc", **passthrough)
     small = decoded[1].filter("scale", SMALL_WIDTH, SMALL_HEIGHT, flags="area").filter("format", "gray")
     pictures = ffmpeg.output(small, "pipe:1", format="rawvideo", fps_mode="passthrough")
@@ -169,67 +184,8 @@ def _command(path: Path, report: ProbeReport, picture: WorkingPicture, frame_lis
     return ffmpeg.merge_outputs(frames, packets, pictures)
 
 
-@dataclass(frozen=True)
-class FramecrcRows:
-    time_base: TimeBase
-    pts: NDArray[np.int64]
-    duration: NDArray[np.int64]
-    size: NDArray[np.int64]
-    crc: NDArray[np.uint32]
-    key: NDArray[np.bool_]
-
-
-def read_framecrc(path: Path) -> FramecrcRows:
-    """Rows of ffmpeg's framecrc format: stream, dts, pts, duration, size, checksum[, flags that are not 'key']."""
-    base, rows, keys = TimeBase(numerator=1, denominator=1), [], []
-    with path.open(encoding="ascii", errors="replace") as lines:
-        for line in lines:
-            if line.startswith("#"):
-                found = re.match(r"#tb 0: (\d+/\d+)", line)
-                base = TimeBase.parse(found.group(1)) if found else base
-                continue
-            fields = line.split(",")
-            if len(fields) >= 6:
-                rows.append((int(fields[2]), int(fields[3]), int(fields[4]), int(fields[5], 16)))
-                keys.append("F=0x0" not in line)
-    table = np.array(rows, dtype=np.int64).reshape(-1, 4)
-    return FramecrcRows(
-        base, table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(np.uint32), np.array(keys, bool)
-    )
-
-
-_NO_PTS = -(1 << 62)
-
-
-def _repair_times(
-    pts: NDArray[np.int64], base: TimeBase, report: ProbeReport
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Strictly increasing times: missing ones are counted out at the frame rate, repeated ones moved by a tick."""
-    if not len(pts):
-        return pts, ()
-    if (pts < _NO_PTS).any() or (len(pts) > 1 and (pts == pts[0]).all()):
-        step = 1 / report.video.frame_rate / base.tick
-        steady = np.array([round(index * step) for index in range(len(pts))], np.int64)
-        return steady, (f"the file has no timestamps: {float(report.video.frame_rate):g} frames per second assumed",)
-    repaired = pts.copy()
-    floor = np.maximum.accumulate(repaired - np.arange(len(pts)))
-    repaired = floor + np.arange(len(pts))
-    moved = int((repaired != pts).sum())
-    notes = (f"{moved} repeated or backward timestamps were moved to keep every frame",) if moved else ()
-    return repaired, notes
-
-
-def _last_duration(rows: FramecrcRows, pts: NDArray[np.int64]) -> int:
-    if rows.duration[-1] > 0 and len(pts) == 1:
-        return int(rows.duration[-1])
-    steps = np.diff(pts)
-    typical = int(np.median(steps)) if len(steps) else 1
-    return max(1, int(rows.duration[-1]) if 0 < rows.duration[-1] <= 10 * typical else typical)
-
-
-def _packet_table(path: Path, base: TimeBase) -> PacketTable | None:
-    rows = read_framecrc(path) if path.exists() else None
-    if rows is None or not len(rows.pts) or (rows.pts < _NO_PTS).any():
+def _packet_table(rows: FramecrcRows, base: TimeBase) -> PacketTable | None:
+    if not len(rows.pts) or (rows.pts < NO_PTS).any():
         return None
     scale = rows.time_base.tick / base.tick
     pts = rows.pts if scale == 1 else np.array([round(int(value) * scale) for value in rows.pts], np.int64)
@@ -243,15 +199,20 @@ def _refuse_cut_off(name: str, messages: str) -> None:
         raise InputRefused(name, "the file is truncated: it ends before its index says (incomplete)", "Copy it again")
 
 
-def _oddities(messages: str) -> tuple[str, ...]:
+def _oddities(
+    messages: str, report: ProbeReport, frames: FrameTable, packets: FramecrcRows, uniform: bool
+) -> tuple[str, ...]:
+    """What is odd about the stream, in words."""
+    notes = []
     lowered = messages.lower()
-    signs = (
-        "invalid nal",
-        "error while decoding",
-        "concealing",
-        "corrupt",
-        "invalid data",
-        "missing reference",
-    )
-    count = sum(lowered.count(sign) for sign in signs)
-    return ("parts of the video are damaged; what the decoder could save was converted",) if count else ()
+    if any(sign in lowered for sign in _DAMAGE_SIGNS):
+        notes.append("parts of the video are damaged; what the decoder could save was converted")
+    if len(packets.key) and packets.key.any() and not packets.key[0]:
+        notes.append("it begins in the middle of a shot; what comes before its first key frame cannot be decoded")
+    if not uniform:
+        size = f"{report.video.width}x{report.video.height}"
+        notes.append(f"the size of its pictures changes; all of them were brought to {size}")
+    end_s = float(frames.time_base.seconds(int(frames.pts[-1] - frames.pts[0]) + frames.last_duration))
+    if report.duration_s and report.duration_s > 2 * end_s + _BELIEVABLE_EXCESS_S:
+        notes.append(f"it claims to last {report.duration_s:.0f} s, but its pictures end after {end_s:.1f} s")
+    return tuple(notes)

@@ -13,12 +13,12 @@ from ..domain.checks import CheckOutcome, equal
 from ..domain.errors import FfmpegFailed
 from ..domain.probe import ColorTags
 from ..domain.settings import Codec, Container
+from .framecrc import read_framecrc
 from .join import JoinJob
 from .mp4_boxes import moov_is_first
 from .packets import find_run, list_packets
 from .probe import describe
 from .process import file_url, run, safe_input
-from .scan import read_framecrc
 
 # One tick of MP4's usual 90 kHz clock is allowed for rounding; Matroska's clock has 1 ms.
 _TIME_TOLERANCE = {Container.MP4: Fraction(1, 90_000), Container.MKV: Fraction(1, 1000)}

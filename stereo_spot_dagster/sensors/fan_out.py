@@ -1,24 +1,25 @@
 """Sensor: a planned video becomes one run for each of its segments."""
 
+from itertools import chain, islice
+
 import dagster as dg
 
 from ..assets import segments as segments_asset
 from ..assets.jobs import convert_segment_job
-from ..assets.partitions import SEGMENTS, VIDEO_TAG
+from ..assets.partitions import ACTIVE_RUNS, RUN_KEY_TAG, SEGMENTS, VIDEO_TAG
 from ..assets.studio import Studio
-from ..convert.progress import Stage, video_progress
-from ..convert.workspace import Workspace
-from ..domain.errors import UnknownVideo
+from ..convert.progress import Stage, VideoProgress
 from ..domain.video import Driver
 from ..storage.keys import segment_partition
-from .walk import Position, next_slice
+from .walk import Position, materialized_since, progress_of, unsettled
 
 # Submitting a run costs 75 to 220 ms: more than these in one tick would hold up every other sensor.
-_RUNS_A_TICK = 100
-_EVENTS_A_TICK = 20
-_SLICE = 25
-# Events can be committed out of order; run keys make looking again harmless.
-_LOOK_BACK = 200
+_RUNS_A_TICK = 50
+# Runs that wait in the queue cost time in every look at it; this many keep a fleet busy between two ticks.
+_QUEUE = 200
+# Run keys in one query: a database takes some ten thousand parameters.
+_LOOKUP = 200
+_VIDEOS_A_TICK = 25
 
 
 @dg.sensor(
@@ -30,52 +31,63 @@ _LOOK_BACK = 200
 )
 def fan_out(context: dg.SensorEvaluationContext, studio: Studio) -> dg.SensorResult:
     workspace, position = studio.workspace, Position.parse(context.cursor)
-    fresh, event = _newly_planned(context.instance, position.event)
-    walked, video = next_slice(workspace, position.video, _SLICE)
+    planned = materialized_since(context.instance, segments_asset.NAME, position.event)
+    room = min(_RUNS_A_TICK, _QUEUE - context.instance.get_runs_count(dg.RunsFilter(statuses=ACTIVE_RUNS)))
     requests: list[dg.RunRequest] = []
-    for candidate in dict.fromkeys([*fresh, *walked]):
-        requests += segment_requests(workspace, candidate)
-    # Known runs cost nothing; what is over the limit comes with the next walk, as the run key is not used up.
-    new = [request for request in requests if not _is_known(context.instance, request)][:_RUNS_A_TICK]
-    names = [request.partition_key for request in new if request.partition_key]
+    names: list[str] = []
+    candidates = chain(planned.partitions, unsettled(workspace, position.video))
+    looked_at = position.video
+    for video in islice(dict.fromkeys(candidates), _VIDEOS_A_TICK):
+        if len(requests) >= room:
+            break
+        progress = progress_of(workspace, video, context.log)
+        if progress and progress.plan and progress.submission.driver is Driver.SENSORS:
+            names += _unregistered(context.instance, progress)
+            wanted = segment_requests(progress, workspace.attempt(video))
+            requests += _not_requested_yet(context.instance, wanted, room - len(requests))
+        # A video that filled the tick is looked at again: one after the other gets finished, not all at the end.
+        if video not in planned.partitions and len(requests) < room:
+            looked_at = video
     return dg.SensorResult(
-        run_requests=new,
+        run_requests=requests,
         dynamic_partitions_requests=[SEGMENTS.build_add_request(names)] if names else [],
-        cursor=str(Position(event, video)),
+        cursor=str(Position(planned.event, looked_at)),
     )
 
 
-def segment_requests(workspace: Workspace, video: str) -> list[dg.RunRequest]:
-    """A run request for each segment of ``video`` that is not in the store for the present settings."""
-    try:
-        progress = video_progress(workspace, video)
-    except UnknownVideo:
+def segment_requests(progress: VideoProgress, attempt: int) -> list[dg.RunRequest]:
+    """A run request for each segment that is not in the store for the present settings.
+
+    A run key is used once: a segment whose run failed stays failed, for everybody to see, until somebody asks for
+    another attempt. Runs of workers that died are retried by Dagster under their own key.
+    """
+    if progress.stage is not Stage.CONVERTING or progress.source is None:
         return []
-    if progress.submission.driver is not Driver.SENSORS or progress.stage is not Stage.CONVERTING:
-        return []
-    attempt = workspace.attempt(video)
+    wanted = f"{progress.fingerprint}:{'+'.join(progress.source.settings.layouts)}:{attempt}"
+    names = [segment_partition(progress.video, index) for index in progress.missing]
     return [
-        dg.RunRequest(
-            run_key=f"{segment_partition(video, index)}:{progress.fingerprint}:{_layouts(progress)}:{attempt}",
-            partition_key=segment_partition(video, index),
-            tags={VIDEO_TAG: video},
-        )
-        for index in progress.missing
+        dg.RunRequest(run_key=f"{name}:{wanted}", partition_key=name, tags={VIDEO_TAG: progress.video})
+        for name in names
     ]
 
 
-def _layouts(progress) -> str:
-    return "+".join(progress.source.settings.layouts)
+def _unregistered(instance: dg.DagsterInstance, progress: VideoProgress) -> list[str]:
+    """All segment partitions of a video, if its last one is not known to Dagster."""
+    names = [segment_partition(progress.video, index) for index in range(progress.segments)]
+    return [] if instance.has_dynamic_partition(str(SEGMENTS.name), names[-1]) else names
 
 
-def _newly_planned(instance: dg.DagsterInstance, after: int) -> tuple[list[str], int]:
-    """Videos whose plan was materialized after an event, and the newest event seen."""
-    wanted = dg.AssetRecordsFilter(dg.AssetKey(segments_asset.NAME), after_storage_id=max(0, after - _LOOK_BACK))
-    records = instance.fetch_materializations(wanted, limit=_EVENTS_A_TICK + _LOOK_BACK, ascending=True).records
-    videos = [record.partition_key for record in records if record.partition_key]
-    return videos, max([after, *(record.storage_id for record in records)])
+def _not_requested_yet(instance: dg.DagsterInstance, wanted: list[dg.RunRequest], room: int) -> list[dg.RunRequest]:
+    """The first of the requests whose run key was not used before, at most ``room``.
 
-
-def _is_known(instance: dg.DagsterInstance, request: dg.RunRequest) -> bool:
-    known = instance.get_runs(dg.RunsFilter(tags={"dagster/run_key": request.run_key or ""}), limit=1)
-    return bool(known)
+    The daemon would drop the others itself, but they would fill the tick and keep new ones from their turn.
+    """
+    new: list[dg.RunRequest] = []
+    for start in range(0, len(wanted), _LOOKUP):
+        if len(new) >= room:
+            break
+        part = wanted[start : start + _LOOKUP]
+        known = instance.get_runs(dg.RunsFilter(tags={RUN_KEY_TAG: [str(request.run_key) for request in part]}))
+        used = {run.tags[RUN_KEY_TAG] for run in known}
+        new += [request for request in part if request.run_key not in used]
+    return new[:room]

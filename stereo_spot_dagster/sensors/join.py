@@ -1,21 +1,21 @@
 """Sensor: a video whose segments are all converted is joined."""
 
+from itertools import islice
+
 import dagster as dg
 
+from ..assets import final_video as final_asset
 from ..assets import stereo_segments as stereo_asset
 from ..assets.jobs import finish_job
-from ..assets.partitions import VIDEO_TAG
+from ..assets.partitions import ACTIVE_RUNS, PARTITION_TAG, VIDEO_TAG, video_of_partition
 from ..assets.studio import Studio
-from ..convert.progress import Stage, video_progress
+from ..convert.progress import Stage, VideoProgress
 from ..convert.workspace import Workspace
-from ..domain.errors import UnknownVideo
 from ..domain.video import Driver
-from ..storage.keys import parse_segment_partition, segment_partition
-from .walk import Position, next_slice
+from ..storage.keys import segment_partition
+from .walk import Position, materialized_since, newest_event_of, progress_of, unsettled
 
-_EVENTS_A_TICK = 500
-_SLICE = 25
-_LOOK_BACK = 200
+_VIDEOS_A_TICK = 50
 
 
 @dg.sensor(
@@ -27,54 +27,47 @@ _LOOK_BACK = 200
 )
 def join(context: dg.SensorEvaluationContext, studio: Studio) -> dg.SensorResult:
     workspace, position = studio.workspace, Position.parse(context.cursor)
-    touched, event = _newly_converted(context.instance, position.event)
-    walked, video = next_slice(workspace, position.video, _SLICE)
-    requests = []
-    for candidate in dict.fromkeys([*touched, *walked]):
-        request = join_request(context.instance, workspace, candidate, rerun=candidate in touched)
-        if request:
-            requests.append(request)
-    return dg.SensorResult(run_requests=requests, cursor=str(Position(event, video)))
+    converted = materialized_since(context.instance, stereo_asset.NAME, position.event)
+    touched = list(dict.fromkeys(video_of_partition(name) for name in converted.partitions))
+    walked = list(islice(unsettled(workspace, position.video), _VIDEOS_A_TICK))
+    looked_at = [progress_of(workspace, video, context.log) for video in dict.fromkeys([*touched, *walked])]
+    ready = [progress for progress in looked_at if progress and needs_join(context.instance, progress)]
+    # Where segments may still come, a video is joined after the last of them, once.
+    busy = videos_worked_on(context.instance) if ready else set()
+    requests = [join_request(context.instance, workspace, progress) for progress in ready if progress.video not in busy]
+    waits = any(progress.stage is Stage.FINISHED and progress.video in busy for progress in ready)
+    # The walk does not come to finished videos: their events have to be looked at again.
+    event = position.event if waits else converted.event
+    return dg.SensorResult(run_requests=requests, cursor=str(Position(event, walked[-1] if walked else "")))
 
 
-def join_request(
-    instance: dg.DagsterInstance, workspace: Workspace, video: str, *, rerun: bool
-) -> dg.RunRequest | None:
-    """A run that joins ``video`` if all of its segments are there and newer than what was joined last.
+def needs_join(instance: dg.DagsterInstance, progress: VideoProgress) -> bool:
+    """True if all segments are there and the finished files are not made of them: they are new, or were rerun."""
+    if progress.stage is Stage.JOINING:
+        return progress.submission.driver is Driver.SENSORS
+    if progress.stage is not Stage.FINISHED:
+        return False
+    joined = newest_event_of(instance, final_asset.NAME, [progress.video])
+    return newest_event_of(instance, stereo_asset.NAME, _names(progress)) > joined
 
-    Args:
-        instance: for the newest events.
-        workspace: the store.
-        video: the video's key.
-        rerun: whether a segment of it was just converted, so that a finished video may be out of date.
+
+def join_request(instance: dg.DagsterInstance, workspace: Workspace, progress: VideoProgress) -> dg.RunRequest:
+    """A run that joins a video.
+
+    Its key names the rendering, the newest segment, and what was joined before, so that going back to earlier
+    settings is joined again, and asking twice for the same join is not.
     """
-    try:
-        progress = video_progress(workspace, video)
-    except UnknownVideo:
-        return None
-    if progress.submission.driver is not Driver.SENSORS or progress.plan is None:
-        return None
-    if progress.stage is not Stage.JOINING and not (rerun and progress.stage is Stage.FINISHED):
-        return None
-    names = [segment_partition(video, segment.index) for segment in progress.plan.segments]
-    newest = _newest(instance, stereo_asset.NAME, names)
-    if progress.stage is Stage.FINISHED and newest <= _newest(instance, "final_video", [video]):
-        return None
-    key = f"{video}:{progress.fingerprint}:{newest}:{workspace.attempt(video)}"
-    return dg.RunRequest(run_key=key, partition_key=video, tags={VIDEO_TAG: video})
+    before = progress.final.finished_at.timestamp() if progress.final else 0
+    newest = newest_event_of(instance, stereo_asset.NAME, _names(progress))
+    key = f"{progress.video}:{progress.fingerprint}:{newest}:{before:.3f}:{workspace.attempt(progress.video)}"
+    return dg.RunRequest(run_key=key, partition_key=progress.video, tags={VIDEO_TAG: progress.video})
 
 
-def _newest(instance: dg.DagsterInstance, asset: str, partitions: list[str]) -> int:
-    """Storage id of the newest materialization among some partitions; 0 if there is none."""
-    found = instance.get_latest_storage_id_by_partition(
-        dg.AssetKey(asset), dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
-    )
-    return max(found.values(), default=0)
+def videos_worked_on(instance: dg.DagsterInstance) -> set[str]:
+    """Videos of which a run, or a run of one of their segments, is queued or running, whoever started it."""
+    names = [run.tags.get(PARTITION_TAG, "") for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE_RUNS))]
+    return {video_of_partition(name) for name in names}
 
 
-def _newly_converted(instance: dg.DagsterInstance, after: int) -> tuple[list[str], int]:
-    """Videos with a segment that was converted after an event, and the newest event seen."""
-    wanted = dg.AssetRecordsFilter(dg.AssetKey(stereo_asset.NAME), after_storage_id=max(0, after - _LOOK_BACK))
-    records = instance.fetch_materializations(wanted, limit=_EVENTS_A_TICK, ascending=True).records
-    videos = [parse_segment_partition(record.partition_key)[0] for record in records if record.partition_key]
-    return list(dict.fromkeys(videos)), max([after, *(record.storage_id for record in records)])
+def _names(progress: VideoProgress) -> list[str]:
+    return [segment_partition(progress.video, index) for index in range(progress.segments)]

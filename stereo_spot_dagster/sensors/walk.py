@@ -1,12 +1,24 @@
-"""A bounded slice of all videos at each tick, so that every video is looked at again and again."""
+"""How sensors find work: events tell what has just changed, and a walk over all videos finds what events missed."""
 
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..convert.progress import known_videos
+import dagster as dg
+
+from ..convert.progress import VideoProgress, is_settled, known_videos, video_progress
 from ..convert.workspace import Workspace
+from ..domain.errors import StereoSpotError, UnknownVideo
+
+# Records of settled videos cost 0.1 ms each to pass over: this many are half a second.
+_LOOKS_A_TICK = 5_000
+# Events can be committed out of order; looking again is harmless.
+_LOOK_BACK = 200
+# Storage ids of one look. A segment's run writes about 40 events.
+_IDS_A_TICK = 50_000
 
 
 @dataclass(frozen=True)
@@ -24,15 +36,67 @@ class Position:
         try:
             stored = json.loads(cursor or "{}")
             return cls(int(stored.get("event", 0)), str(stored.get("video", "")))
-        except (ValueError, AttributeError):
+        except (ValueError, TypeError, AttributeError):
             return cls()
 
     def __str__(self) -> str:
         return json.dumps({"event": self.event, "video": self.video})
 
 
-def next_slice(workspace: Workspace, after: str, size: int) -> tuple[list[str], str]:
-    """Up to ``size`` video keys after ``after``, and where to go on; from the start again behind the last."""
+def unsettled(workspace: Workspace, after: str) -> Iterator[str]:
+    """Keys of videos that may need something, each once: from the one behind ``after`` on, round to it."""
     videos = known_videos(workspace)
-    part = [video for video in videos if video > after][:size]
-    return part, part[-1] if len(part) == size else ""
+    behind = [video for video in videos if video > after]
+    around = behind + videos[: len(videos) - len(behind)]
+    return (video for video in around[:_LOOKS_A_TICK] if not is_settled(workspace, video))
+
+
+def progress_of(workspace: Workspace, video: str, log: logging.Logger) -> VideoProgress | None:
+    """A video's state; None if it is being removed or cannot be read.
+
+    One video with broken records must not keep a sensor from all others.
+    """
+    try:
+        return video_progress(workspace, video)
+    except UnknownVideo:
+        return None
+    except (StereoSpotError, OSError, ValueError) as error:
+        log.warning(f"{video}: its records cannot be read: {error}")
+        return None
+
+
+@dataclass(frozen=True)
+class Materialized:
+    """Partitions of an asset that were materialized since an event, and the event to go on from."""
+
+    partitions: tuple[str, ...]
+    event: int
+
+
+def materialized_since(instance: dg.DagsterInstance, asset: str, event: int) -> Materialized:
+    """What was materialized after ``event``, a bounded part of it.
+
+    Bodies of events are not read: each holds a preview picture.
+    """
+    newest = _newest_event(instance, asset)
+    if newest <= event - _LOOK_BACK:
+        # The database is younger than the cursor: it was replaced.
+        event = 0
+    until = min(newest, max(event, 0) + _IDS_A_TICK)
+    found = instance.get_materialized_partitions(
+        dg.AssetKey(asset), after_cursor=max(0, event - _LOOK_BACK), before_cursor=until + 1
+    )
+    return Materialized(tuple(sorted(found)), until)
+
+
+def newest_event_of(instance: dg.DagsterInstance, asset: str, partitions: list[str]) -> int:
+    """Storage id of the newest materialization among some partitions; 0 if there is none."""
+    found = instance.get_latest_storage_id_by_partition(
+        dg.AssetKey(asset), dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
+    )
+    return max(found.values(), default=0)
+
+
+def _newest_event(instance: dg.DagsterInstance, asset: str) -> int:
+    records = instance.fetch_materializations(dg.AssetKey(asset), limit=1).records
+    return records[0].storage_id if records else 0

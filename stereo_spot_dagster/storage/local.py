@@ -99,10 +99,10 @@ class LocalStore(MediaStore):
                 self._path(stored.key).unlink(missing_ok=True)
             except OSError:
                 left.append(stored.key)
-        folder = self._path(prefix) if prefix.endswith("/") else self._path(prefix).parent
-        for parent, _, _ in os.walk(folder, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(parent)
+        if prefix.endswith("/"):
+            for parent, _, _ in os.walk(self._path(prefix.rstrip("/")), topdown=False):
+                with contextlib.suppress(OSError):
+                    os.rmdir(parent)
         return left
 
     def locate(self, key: str) -> str:

@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from .maps import Map
+from .stabilise import gradient
 
 # Rows above this share of the height are taken as being above the horizon: cameras tilt down a little, on average.
 HORIZON = 0.35
@@ -62,13 +63,6 @@ def sky(rgb: Map, luma: Map) -> Map:
     # What runs down to the foot of the picture is a wall or a door.
     ends = np.clip((LOWEST_SKY - reaching.mean(axis=0, keepdims=True)) / 0.2, 0, 1)
     return reaching * cv2.blur(ends, (2 * reach + 1, 1)).reshape(1, -1)
-
-
-def gradient(values: Map) -> Map:
-    """``[h, w]`` float32: steepness of ``values``, ``[h, w]`` float32, per pixel."""
-    across = cv2.Sobel(values, cv2.CV_32F, 1, 0, scale=0.125)
-    down = cv2.Sobel(values, cv2.CV_32F, 0, 1, scale=0.125)
-    return cv2.magnitude(across, down)
 
 
 def _odd(length: float) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numba import njit
 
 from .maps import Map
 
@@ -26,6 +27,33 @@ def follow(values: Map, flow_px: Map, outside: float | None = None) -> Map:
         return cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     fill = (outside,) * 4
     return cv2.remap(values, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=fill)
+
+
+@njit(cache=True)
+def slopes(values: Map) -> tuple[Map, Map]:
+    """Derivatives of ``[h, w]`` float32 ``values`` across and down, per pixel (Sobel's, borders repeated).
+
+    OpenCV's own Sobel is not used: for float pictures its last bits depend on where the array lies in memory, so two
+    runs would differ.
+    """
+    height, width = values.shape
+    across, down = np.empty_like(values), np.empty_like(values)
+    eighth, two = np.float32(0.125), np.float32(2)
+    for y in range(height):
+        above, here, below = values[max(y - 1, 0)], values[y], values[min(y + 1, height - 1)]
+        for x in range(width):
+            left, right = max(x - 1, 0), min(x + 1, width - 1)
+            rise = above[right] - above[left] + below[right] - below[left]
+            across[y, x] = (rise + two * (here[right] - here[left])) * eighth
+            rise = below[left] - above[left] + below[right] - above[right]
+            down[y, x] = (rise + two * (below[x] - above[x])) * eighth
+    return across, down
+
+
+def gradient(values: Map) -> Map:
+    """``[h, w]`` float32: steepness of ``[h, w]`` float32 ``values``, per pixel."""
+    across, down = slopes(values)
+    return np.sqrt(across * across + down * down)
 
 
 def edge_aware(
@@ -51,15 +79,15 @@ def edge_aware(
     """
     window = (2 * radius + 1, 2 * radius + 1)
 
-    def total(stack: Map) -> Map:
+    def plain_mean(stack: Map) -> Map:
         return cv2.boxFilter(stack, -1, window, borderType=cv2.BORDER_REFLECT)
 
-    share = 1 / total(weight)
+    share = 1 / plain_mean(weight)
 
     def mean(stack: Map) -> Map:
         if stack.ndim == 2:
-            return total(stack * weight) * share
-        return total(stack * weight[..., None]) * share[..., None]
+            return plain_mean(stack * weight) * share
+        return plain_mean(stack * weight[..., None]) * share[..., None]
 
     r, g, b = (small[..., channel] for channel in range(3))
     mean_guide, mean_value = mean(small), mean(values)
@@ -67,21 +95,35 @@ def edge_aware(
     squares = mean(np.stack([r * r, g * g, b * b], axis=-1)) - mean_guide**2
     mixed = mean(np.stack([r * g, r * b, g * b], axis=-1))
     mixed -= mean_guide[..., [0, 0, 1]] * mean_guide[..., [1, 2, 2]]
-    slope = _solve_symmetric(squares + np.float32(tolerance) ** 2, mixed, with_value)
+    slope = _solve_symmetric(squares, mixed, with_value, float(tolerance) ** 2)
     offset = mean_value - (slope * mean_guide).sum(-1)
-    plane = mean(np.concatenate([slope, offset[..., None]], axis=-1))
+    # Not weighted: the windows in the middle of what is unsure are those that see both sides of an edge.
+    plane = plain_mean(np.concatenate([slope, offset[..., None]], axis=-1))
     plane = cv2.resize(plane, (large.shape[1], large.shape[0]), interpolation=cv2.INTER_LINEAR)
     plane = plane.reshape(*large.shape[:2], 4)
     return (plane[..., :3] * large).sum(-1) + plane[..., 3]
 
 
-def _solve_symmetric(diagonal: Map, mixed: Map, right: Map) -> Map:
-    """Solve a positive 3x3 system at each pixel by cofactors; ``mixed`` holds entries (0,1), (0,2), (1,2)."""
-    a, d, f = (diagonal[..., k] for k in range(3))
-    b, c, e = (mixed[..., k] for k in range(3))
-    aa, bb, cc = d * f - e * e, c * e - b * f, b * e - c * d
-    dd, ee, ff = a * f - c * c, b * c - a * e, a * d - b * b
-    determinant = a * aa + b * bb + c * cc
-    x, y, z = (right[..., k] for k in range(3))
-    solved = np.stack([aa * x + bb * y + cc * z, bb * x + dd * y + ee * z, cc * x + ee * y + ff * z], axis=-1)
-    return solved / np.maximum(determinant, np.float32(1e-12))[..., None]
+@njit(cache=True)
+def _solve_symmetric(squares, mixed, right, ridge):
+    """Solve a symmetric 3x3 system at each pixel, by elimination.
+
+    ``squares`` holds the diagonal, ``mixed`` the entries (0,1), (0,2), (1,2). In double precision: the colours of a
+    gray or two-coloured window lie on a line, and only ``ridge`` keeps the system from being singular.
+    """
+    solved = np.empty_like(right)
+    for y in range(right.shape[0]):
+        for x in range(right.shape[1]):
+            a, d, f = np.float64(squares[y, x, 0]), np.float64(squares[y, x, 1]), np.float64(squares[y, x, 2])
+            b, c, e = np.float64(mixed[y, x, 0]), np.float64(mixed[y, x, 1]), np.float64(mixed[y, x, 2])
+            p, q, r = np.float64(right[y, x, 0]), np.float64(right[y, x, 1]), np.float64(right[y, x, 2])
+            # A variance is not negative, whatever rounding says.
+            a, d, f = max(a, 0.0) + ridge, max(d, 0.0) + ridge, max(f, 0.0) + ridge
+            d_rest, e_rest, q_rest = max(d - b * b / a, ridge), e - b * c / a, q - b * p / a
+            f_rest, r_rest = f - c * c / a - e_rest * e_rest / d_rest, r - c * p / a - e_rest * q_rest / d_rest
+            third = r_rest / max(f_rest, ridge)
+            second = (q_rest - e_rest * third) / d_rest
+            solved[y, x, 0] = (p - b * second - c * third) / a
+            solved[y, x, 1] = second
+            solved[y, x, 2] = third
+    return solved

@@ -9,14 +9,16 @@ import numpy as np
 
 from .maps import Map
 from .motion import CameraMotion, FlowEstimator, centred_grid, fit_camera, inverse_depth, own_motion
-from .pictorial import gradient, ground_depth, pictorial_depth
-from .stabilise import edge_aware, follow
+from .pictorial import ground_depth, pictorial_depth
+from .stabilise import edge_aware, follow, gradient, slopes
 
 # Evidence is remembered along the motion; per frame this share of it is lost, more when new evidence comes in.
 FORGET, FORGET_WITH_NEWS = 0.01, 0.15
 # Share of the new estimate in each frame's depth where the picture is only a moved copy of the last one.
 SETTLE = 0.2
 RANGE_SETTLE = 0.1
+# Below this the camera's translation is doubtful, and doubtful evidence would add up over many frames.
+LEAST_TRAVEL = 0.25
 # Luma difference (0..1) at which a pixel no longer counts as the one the flow says it is.
 SAME_PIXEL = 0.06
 # Picture gradient (0..1 per pixel) at which flow is as good as it gets.
@@ -134,13 +136,13 @@ class ShotTracker:
     def _learn(self, memory: _Memory, motion: _Motion, camera: CameraMotion, guess: Map) -> None:
         """Add what this frame's motion says to ``memory``."""
         grid = centred_grid(*guess.shape)
-        standing = _ramp(camera.agree, 0.35, 0.6) * _ramp(camera.agree_below, 0.25, 0.5)
+        standing = _ramp(camera.agree, 0.35, 0.6) * _ramp(camera.agree_below, 0.15, 0.35)
         travels = _ramp(1 - camera.agree, 0.1, 0.4) * (1 - standing) * _ramp(camera.explained, 0.6, 0.95)
         speed = own_motion(motion.field, grid, camera)
         moves = np.clip(speed / np.float32(2 * camera.noise) - 1, 0, 1) * motion.same
         rate = np.where(moves > memory.moving, np.float32(0.4 * standing), np.float32(0.08))
         memory.moving += rate * (moves * np.float32(standing) - memory.moving)
-        if travels < 0.05:
+        if travels < LEAST_TRAVEL:
             return
         nearness, strength = inverse_depth(motion.field, grid, camera)
         weight = (np.float32(0.1) + motion.trust) * strength * motion.same
@@ -177,8 +179,8 @@ def _seen_before(field: Map) -> Map:
     A motion field that stretches by a half says that half of what is here was hidden.
     """
     height, width = field.shape[:2]
-    stretch = cv2.Sobel(field[..., 0], cv2.CV_32F, 1, 0, scale=0.125 * width)
-    stretch += cv2.Sobel(field[..., 1], cv2.CV_32F, 0, 1, scale=0.125 * width)
+    in_pixels = field * np.float32(width)
+    stretch = slopes(in_pixels[..., 0])[0] + slopes(in_pixels[..., 1])[1]
     closed = cv2.erode(np.clip(2 - 4 * stretch, 0, 1), np.ones((3, 3), np.uint8))
     return closed * follow(np.ones((height, width), np.float32), field * -width, outside=0.0)
 

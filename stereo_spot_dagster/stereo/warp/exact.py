@@ -12,10 +12,13 @@ from ..frame import Frame
 from .bands import over_rows
 from .base import SynthesizedView, ViewSynthesizer
 
-# A step between neighbouring pixels that opens a gap wider than this is an occlusion, not a stretched surface.
+# A step between neighbouring pixels that opens a gap wider than this is an occlusion, not a stretched surface. Not
+# critical: 0.5 to 3 changes the visible pixels of the Middlebury motorcycle by 0.06 dB.
 GAP_PX = np.float32(1.5)
 # Steps steeper than RAMP_SLOPE px per px that together span more than RAMP_DROP_PX are a soft depth edge; those that
-# go on for longer than RAMP_LENGTH_PX are a surface seen at a grazing angle.
+# go on for longer than RAMP_LENGTH_PX are a surface seen at a grazing angle. On rendered scenes with depth enlarged
+# fourfold, hardening these edges is worth 6 dB in the visible pixels (34.1 to 40.2); a slope of 0.3 starts to cut
+# real surfaces (0.9 dB on true depth), 0.75 leaves too many edges soft (0.6 dB).
 RAMP_SLOPE = np.float32(0.5)
 RAMP_DROP_PX = np.float32(2.0)
 RAMP_LENGTH_PX = 32
@@ -99,17 +102,17 @@ def _warp_band(
             if refused:
                 continue
             _harden_ramps(surface[row - top])
-            _rasterise(surface[row - top], source, seen_px[row])
-            _take_apart(source, column, part, occlusion[row])
+            _rasterise(surface[row - top], source)
+            _look_up(source, surface[row - top], column, part, seen_px[row], occlusion[row])
             _sample(y[row], column, part, occlusion[row], samples, out_y[row], 0)
         if refused or u.shape[0] == 0:
             continue
-        if chroma_x == 0 and chroma_y == 0:
-            _sample(u[block], column, part, occlusion[block], samples, out_u[block], neutral)
-            _sample(v[block], column, part, occlusion[block], samples, out_v[block], neutral)
-        else:
-            covered, seen = surface[: bottom - top], seen_px[top:bottom]
-            _sample_chroma(u[block], v[block], covered, seen, chroma_x, out_u[block], out_v[block], neutral)
+        hidden = occlusion[block]
+        if chroma_x or chroma_y:
+            hidden = np.empty(u.shape[1], np.uint8)
+            _find_chroma(surface[: bottom - top], seen_px[top:bottom], chroma_x, column, part, hidden)
+        _sample(u[block], column, part, hidden, samples, out_u[block], neutral)
+        _sample(v[block], column, part, hidden, samples, out_v[block], neutral)
     return refused
 
 
@@ -169,29 +172,24 @@ def _stands_out(surface, first, last):
 
 
 @njit(nogil=True, cache=True)
-def _rasterise(surface, source, seen_px):
+def _rasterise(surface, source):
     """Finds what each right-eye pixel of a row sees.
 
     Args:
         surface: ``[W]`` disparity of the left row.
         source: ``[W]`` out: left column seen, fractional, within 0..W-1; -1 where nothing is seen.
-        seen_px: ``[W]`` out: disparity seen; ``NOTHING_PX`` where nothing is.
 
     A pixel is half a pixel wide to each side, so the ends of a surface reach that far beyond their pixel centres.
     """
     width = surface.size
-    for t in range(width):
-        source[t] = -1
-        seen_px[t] = NOTHING_PX
+    source[:] = -1
     joined = False
     here = 0.0 - surface[0]
     begin = math.ceil(here)
     for x in range(width):
-        disparity = surface[x]
         if not joined:
             for t in range(max(0, math.ceil(here - 0.5)), min(width, begin)):
                 source[t] = x
-                seen_px[t] = disparity
         there, joined = here, False
         if x + 1 < width:
             there = x + 1 - surface[x + 1]
@@ -200,31 +198,40 @@ def _rasterise(surface, source, seen_px):
         if not joined:
             for t in range(max(0, begin), min(width, math.ceil(here + 0.5))):
                 source[t] = x
-                seen_px[t] = disparity
         elif begin < end:
             scale = 1 / (there - here)
             for t in range(max(0, begin), min(width, end)):
-                along = (t - here) * scale
-                source[t] = x + along
-                seen_px[t] = disparity + along * (surface[x + 1] - disparity)
+                source[t] = x + (t - here) * scale
         here, begin = there, end
 
 
 @njit(nogil=True, cache=True)
-def _take_apart(source, column, part, occlusion):
-    """Splits source columns into whole and fraction (0 in occlusions), and marks the occlusions with 255."""
+def _look_up(source, surface, column, part, seen_px, occlusion):
+    """Splits source columns into whole and fraction, and says what disparity is seen there and where nothing is.
+
+    Args:
+        source: ``[W]`` left column seen by each right pixel, -1 in occlusions.
+        surface: ``[W]`` disparity of the left row.
+        column, part: ``[W]`` out: whole and fraction of ``source``; 0 in occlusions.
+        seen_px: ``[W]`` out: disparity; ``NOTHING_PX`` in occlusions.
+        occlusion: ``[W]`` out: 255 in occlusions, else 0.
+    """
+    last = np.uint32(source.size - 1)
     for t in range(source.size):
         place = max(source[t], np.float32(0))
-        column[t] = np.uint32(place)
-        part[t] = place - np.float32(column[t])
+        x = np.uint32(place)
+        column[t], part[t] = x, place - np.float32(x)
         occlusion[t] = np.uint8(255) if source[t] < 0 else np.uint8(0)
+    for t in range(source.size):
+        before, after = surface[column[t]], surface[min(column[t] + np.uint32(1), last)]
+        seen_px[t] = before + (after - before) * part[t] if occlusion[t] == 0 else NOTHING_PX
 
 
 @njit(nogil=True, cache=True)
 def _sample(row, column, part, occlusion, samples, out, nothing):
     """Interpolates ``row`` at ``column + part``, rounded to nearest; ``nothing`` in occlusions.
 
-    ``samples`` (one longer than the row) is scratch. A float copy of the row, unsigned columns and a loop without
+    ``samples`` (longer than the row) is scratch. A float copy of the row, unsigned columns and a loop without
     branches let the compiler use vector gathers, which is three times as fast.
     """
     width = row.size
@@ -239,41 +246,37 @@ def _sample(row, column, part, occlusion, samples, out, nothing):
 
 
 @njit(nogil=True, cache=True)
-def _sample_chroma(u, v, surface, seen_px, chroma_x, out_u, out_v, neutral):
-    """One row of subsampled chroma, moved by the nearest surface that its block of luma pixels sees.
+def _find_chroma(surface, seen_px, chroma_x, column, part, hidden):
+    """Where a row of subsampled chroma comes from: it moves with the nearest surface its block of luma pixels sees.
 
     Args:
-        u: ``[w]`` source chroma; v alike.
         surface: ``[rows, W]`` disparity of the left rows that this chroma row covers; one or two.
         seen_px: ``[rows, W]`` disparity seen by the right rows, ``NOTHING_PX`` in occlusions.
         chroma_x: log2 of the horizontal subsampling, 0 or 1.
-        out_u: ``[w]`` out; out_v alike. ``neutral`` where all of the block is occluded.
+        column, part: out: whole and fraction of the left chroma column of the first ``hidden.size`` samples.
+        hidden: ``[w]`` out: 255 where all of the block is occluded, else 0.
     """
-    low, high, _ = _block_statistics(surface, u.size, chroma_x)
-    low_seen, high_seen, mean_seen = _block_statistics(seen_px, u.size, chroma_x)
-    last = u.size - 1
-    scale, half = np.float32(1 / (1 << chroma_x)), np.float32(0.5)
-    for block in range(u.size):
+    blocks = hidden.size
+    low, high, _ = _block_statistics(surface, blocks, chroma_x)
+    low_seen, high_seen, mean_seen = _block_statistics(seen_px, blocks, chroma_x)
+    scale = np.float32(1 / (1 << chroma_x))
+    for block in range(blocks):
         disparity = mean_seen[block]
         if low_seen[block] == NOTHING_PX or high_seen[block] - low_seen[block] > SAME_BLOCK_PX:
             disparity = _nearest_disparity(seen_px, block, chroma_x, high_seen[block] - SAME_BLOCK_PX)
-        if high_seen[block] == NOTHING_PX:
-            out_u[block] = neutral
-            out_v[block] = neutral
-            continue
-        column = np.float32(block) + disparity * scale
-        column = min(max(column, np.float32(0)), np.float32(last))
-        x = int(column)
-        after = min(x + 1, last)
-        weight = column - np.float32(x)
+        place = np.float32(block) + disparity * scale
+        place = min(max(place, np.float32(0)), np.float32(blocks - 1))
+        x = np.uint32(place)
+        after = min(x + np.uint32(1), np.uint32(blocks - 1))
+        weight = place - np.float32(x)
         # Interpolating across a silhouette would tint its rim with the colour of the other surface.
         on_x = abs(low[x] - disparity) < GAP_PX and abs(high[x] - disparity) < GAP_PX
         on_after = abs(low[after] - disparity) < GAP_PX and abs(high[after] - disparity) < GAP_PX
         if on_x != on_after and weight > 0:
-            weight = np.float32(1) if on_after else np.float32(0)
-        u_x, v_x = np.float32(u[x]), np.float32(v[x])
-        out_u[block] = int(u_x + (np.float32(u[after]) - u_x) * weight + half)
-        out_v[block] = int(v_x + (np.float32(v[after]) - v_x) * weight + half)
+            x = after if on_after else x
+            weight = np.float32(0)
+        column[block], part[block] = x, weight
+        hidden[block] = np.uint8(255) if high_seen[block] == NOTHING_PX else np.uint8(0)
 
 
 @njit(nogil=True, cache=True)

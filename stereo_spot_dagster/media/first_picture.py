@@ -1,0 +1,48 @@
+"""Asks for what only a decoded picture tells: one picture is decoded, never more."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+
+from ..domain.errors import FfmpegFailed, InputRefused
+from .process import INPUT_OPTIONS, file_url, read_output, run_verbose, safe_input
+from .tools import find_tools
+
+_TIMEOUT_S = 30.0
+
+
+def decoded_format(path: Path, index: int, name: str) -> str:
+    """ffmpeg's name of the sample format that its decoder gives for video stream ``index``.
+
+    Raises:
+        InputRefused: it cannot decode the stream.
+    """
+    shown = safe_input(path)[str(index)].filter("showinfo")
+    node = ffmpeg.output(shown, "pipe:1", format="null", **{"frames:v": 1})
+    try:
+        messages = run_verbose(node, subject=name, timeout_s=_TIMEOUT_S)
+    except FfmpegFailed as error:
+        raise InputRefused(name, f"its video cannot be decoded ({error.cause})", "Convert it to H.264 first") from None
+    found = re.search(r"\bfmt:(\w+)", messages)
+    if not found:
+        raise InputRefused(name, "its video has no pictures that can be decoded", "Check the file with a player")
+    return found.group(1)
+
+
+def first_picture_side_data(path: Path, index: int, name: str) -> list[dict[str, Any]]:
+    """ffprobe's side data of the first picture of a stream; empty where its decoder is missing."""
+    command = [find_tools().ffprobe, "-v", "error", "-hide_banner"]
+    for option, value in INPUT_OPTIONS.items():
+        command += [f"-{option}", str(value)]
+    command += ["-select_streams", str(index), "-read_intervals", "%+#1", "-show_frames", "-of", "json"]
+    try:
+        described = json.loads(read_output([*command, "-i", file_url(path)], subject=name, timeout_s=_TIMEOUT_S))
+    except (FfmpegFailed, json.JSONDecodeError):
+        # Nothing is known then, as for a source without such data; the scan judges whether it decodes.
+        return []
+    return [entry for frame in described.get("frames", []) for entry in frame.get("side_data_list", [])]

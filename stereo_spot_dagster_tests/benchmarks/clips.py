@@ -1,0 +1,26 @@
+"""Clips for the benchmarks, made from the demo clip: real pictures, any length and size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ffmpeg
+
+from stereo_spot_dagster.cli.demo import demo_clip
+from stereo_spot_dagster.media.process import file_url, run
+
+
+def make_clip(target: Path, *, width: int, height: int, frames: int) -> Path:
+    """``frames`` frames of Big Buck Bunny at ``width`` x ``height``, H.264, with its sound, the clip repeated as needed."""
+    source = ffmpeg.input(file_url(demo_clip()), stream_loop=-1)
+    picture = source["v:0"].filter("scale", width, height, flags="lanczos")
+    options = {
+        "vcodec": "libx264",
+        "preset": "veryfast",
+        "crf": 20,
+        "frames:v": frames,
+        "acodec": "copy",
+        "shortest": None,
+    }
+    run(ffmpeg.output(picture, source["a:0"], file_url(target), **options), subject=target.name)
+    return target
