@@ -71,7 +71,7 @@ def _option_type(name: str) -> Any:
     if get_origin(annotation) is tuple:
         return list[get_args(annotation)[0]] | None
     options = [option for option in get_args(annotation) if option is not type(None)]
-    plain = options[0] if options else annotation
+    plain: Any = options[0] if options else annotation
     return plain | None
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 
@@ -20,7 +19,7 @@ from ..assets.source_video import source_video
 from ..assets.stereo_segments import stereo_segments
 from ..assets.studio import Studio, listening
 from ..convert.intake import submit
-from ..convert.progress import Stage, VideoProgress, video_progress
+from ..convert.progress import Stage, video_progress
 from ..convert.workspace import Workspace, home_folder
 from ..domain.errors import InputRefused, StereoSpotError, VideoBusy
 from ..domain.video import Driver, FinalRecord, Submission
@@ -162,7 +161,7 @@ class Session:
             return True
 
 
-def failure_words(events: list[Any]) -> str:
+def failure_words(events: Sequence[dg.DagsterEvent]) -> str:
     """The message of the last step failure among a run's events."""
     for event in reversed(list(events)):
         if not event.is_step_failure:
@@ -173,11 +172,6 @@ def failure_words(events: list[Any]) -> str:
         if data.error:
             return (data.error.cause or data.error).message.strip()
     return "the run failed without a message"
-
-
-def state_words(state: VideoProgress) -> str:
-    """A video's stage as people read it."""
-    return state.stage.value
 
 
 def _whole_graph() -> list[dg.AssetsDefinition]:

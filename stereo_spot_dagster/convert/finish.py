@@ -70,7 +70,7 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
         )
     started = time.monotonic()
     frames = workspace.frames(plan)
-    mux = plan_mux(source.probe, source.settings.container)
+    mux = plan_mux(source.probe, source.settings.container, source.settings.codec)
     checks: dict[str, CheckOutcome] = {}
     made: list[tuple[Layout, View, Path]] = []
     with workspace.folder() as folder:

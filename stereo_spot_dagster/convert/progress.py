@@ -9,7 +9,6 @@ from ..domain.plan import SegmentPlan
 from ..domain.video import Driver, FinalRecord, Refusal, SourceRecord, Submission
 from ..media.container import plan_mux
 from ..storage import keys
-from .finish import missing_segments
 from .planning import existing_plan
 from .render import render_fingerprint
 from .workspace import Workspace
@@ -78,7 +77,7 @@ def video_progress(workspace: Workspace, video: str) -> VideoProgress:
     there = submission.driver is Driver.INLINE or _delivered(workspace, video)
     if final and there and _is_current(final, source, plan):
         return VideoProgress(submission, Stage.FINISHED, None, source, plan, (), final)
-    missing = tuple(missing_segments(workspace, source, plan))
+    missing = _missing(workspace, source, plan)
     stage = Stage.CONVERTING if missing else Stage.JOINING
     return VideoProgress(submission, stage, None, source, plan, missing, final)
 
@@ -101,6 +100,19 @@ def is_settled(workspace: Workspace, video: str) -> bool:
 def known_videos(workspace: Workspace) -> list[str]:
     """Keys of all videos in the store, sorted."""
     return workspace.store.folders(keys.VIDEOS)
+
+
+def _missing(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) -> tuple[int, ...]:
+    """Indexes of segments that have not all of their files: by a listing, as sensors ask for this all the time."""
+    fingerprint = render_fingerprint(plan, source.settings)
+    missing: set[int] = set()
+    for layout in source.settings.layouts:
+        for view in layout.views:
+            wanted = {keys.stereo(plan.video, layout, view, fingerprint, part): part.index for part in plan.segments}
+            folder = next(iter(wanted)).rpartition("/")[0]
+            there = {stored.key for stored in workspace.store.objects(f"{folder}/")}
+            missing.update(index for key, index in wanted.items() if key not in there)
+    return tuple(sorted(missing))
 
 
 def _is_current(final: FinalRecord, source: SourceRecord, plan: SegmentPlan) -> bool:

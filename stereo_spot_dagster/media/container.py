@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..domain.errors import InvalidSettings
 from ..domain.probe import OtherStream, ProbeReport
-from ..domain.settings import Container
+from ..domain.settings import Codec, Container
 
 _MP4_AUDIO = {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts"}
 # MP4 has one code for MPEG audio: readers take layer 2 for layer 3. Good enough only where MP4 was asked for.
@@ -83,10 +84,18 @@ class MuxPlan:
     tag_keys: bool = False
 
 
-def plan_mux(report: ProbeReport, wanted: Container) -> MuxPlan:
-    """What the result holds: MP4 where every stream fits, else MKV, unless one is asked for."""
+def plan_mux(report: ProbeReport, wanted: Container, codec: Codec = Codec.H264) -> MuxPlan:
+    """What the result holds: MP4 where every stream fits, else MKV, unless one is asked for.
+
+    Raises:
+        InvalidSettings: MP4 is asked for with a codec that it cannot hold.
+    """
     container = wanted
-    if wanted is Container.AUTO:
+    if codec is Codec.FFV1:
+        if wanted is Container.MP4:
+            raise InvalidSettings(report.file_name, "MP4 cannot hold FFV1", "Use the container mkv, or another codec")
+        container = Container.MKV
+    elif wanted is Container.AUTO:
         own = [stream for stream in report.others if not stream.foreign]
         fits = all(_fits_mp4(stream) for stream in own) and not (_unusual_tags(report) and _has_cover(report))
         container = Container.MP4 if fits else Container.MKV
@@ -98,8 +107,8 @@ def plan_mux(report: ProbeReport, wanted: Container) -> MuxPlan:
             covers.append(stream)
         elif stream.kind == "attachment" and container is Container.MKV:
             attachments.append(stream)
-        elif stream.kind in ("audio", "subtitle") and (codec := _codec_in(container, stream)):
-            carried.append(CarriedStream(stream, codec))
+        elif stream.kind in ("audio", "subtitle") and (how := _codec_in(container, stream)):
+            carried.append(CarriedStream(stream, how))
         elif stream.kind == "data" and (_is_chapter_track(stream, report) or _is_carried_timecode(stream, report)):
             continue
         else:

@@ -20,9 +20,11 @@ from .hdr import codec_for
 from .process import file_url
 from .tools import encoder_works, find_tools
 
-_ENCODERS = {Codec.H264: "libx264", Codec.HEVC: "libx265"}
+_ENCODERS = {Codec.H264: "libx264", Codec.HEVC: "libx265", Codec.FFV1: "ffv1"}
 # x264 has 8 and 10 bit builds in one; x265 also 12.
-_DEEPEST = {Codec.H264: 10, Codec.HEVC: 12}
+_DEEPEST = {Codec.H264: 10, Codec.HEVC: 12, Codec.FFV1: 16}
+# MP4 has no name for FFV1, its parent QuickTime does; both have a clock of any fineness, which Matroska has not.
+_SEGMENT_FORMAT = {Codec.H264: "mp4", Codec.HEVC: "mp4", Codec.FFV1: "mov"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def track_timescale(base: TimeBase) -> int:
 
 
 def open_encoder(job: EncodeJob, target: Path, *, name: str) -> PictureWriter:
-    """An encoder that writes ``target`` (MP4, video only), ready for ``len(job.pts)`` pictures.
+    """An encoder that writes ``target`` (MP4 or QuickTime, video only), ready for ``len(job.pts)`` pictures.
 
     Raises:
         ToolUnavailable: this ffmpeg cannot encode the wanted codec at this bit depth.
@@ -88,8 +90,8 @@ def open_encoder(job: EncodeJob, target: Path, *, name: str) -> PictureWriter:
         "setparams", **_params(job.tags)
     )
     options = {"fps_mode": "passthrough", "enc_time_base:v": f"1:{timescale}", "vcodec": encoder, "pix_fmt": pix_fmt}
-    options |= {"preset": job.preset, "video_track_timescale": timescale, "format": "mp4"} | _tag_options(job.tags)
-    options |= _x264_options(job) if codec is Codec.H264 else _x265_options(job)
+    options |= {"video_track_timescale": timescale, "format": _SEGMENT_FORMAT[codec]} | _tag_options(job.tags)
+    options |= _CODEC_OPTIONS[codec](job)
     return PictureWriter(ffmpeg.output(stream, file_url(target), **options), name=name)
 
 
@@ -151,7 +153,7 @@ def _x264_options(job: EncodeJob) -> dict[str, object]:
     # eyes are packed; a frame packing SEI would say it twice, and of such a file ffmpeg 9.0.2 decodes not one picture
     # ("File exists": two Stereo 3D records on a frame).
     quality: dict[str, object] = {"qp": 0} if job.crf == 0 else {"crf": job.crf}
-    return quality | {"x264-params": "open-gop=0"}
+    return quality | {"preset": job.preset, "x264-params": "open-gop=0"}
 
 
 def _x265_options(job: EncodeJob) -> dict[str, object]:
@@ -162,4 +164,11 @@ def _x265_options(job: EncodeJob) -> dict[str, object]:
     if job.source.content_light:
         params.append(f"max-cll={job.source.content_light}")
     quality: dict[str, object] = {} if job.crf == 0 else {"crf": job.crf}
-    return quality | {"x265-params": ":".join(params), "tag:v": "hvc1"}
+    return quality | {"preset": job.preset, "x265-params": ":".join(params), "tag:v": "hvc1"}
+
+
+def _ffv1_options(_: EncodeJob) -> dict[str, object]:
+    return {"level": 3, "g": 1, "slices": 4, "slicecrc": 1}
+
+
+_CODEC_OPTIONS = {Codec.H264: _x264_options, Codec.HEVC: _x265_options, Codec.FFV1: _ffv1_options}

@@ -12,6 +12,9 @@ from .scan import FrameTable
 # An encoder delays its first picture by its B-frames; a tail shorter than that gets another delay than its
 # neighbours, and ffmpeg then writes a track header that is longer than the track (seen with a one-frame tail).
 MIN_SEGMENT_FRAMES = 8
+# The times of a segment go to ffmpeg as one argument, which Linux limits to 128 kB: with a variable rate, room for
+# 6,500 frames, and segments grow to one and a half of the target.
+MAX_TARGET_FRAMES = 4000
 
 
 def plan_segments(frames: FrameTable, target_frames: int, overlap_frames: int) -> tuple[Segment, ...]:
@@ -19,7 +22,7 @@ def plan_segments(frames: FrameTable, target_frames: int, overlap_frames: int) -
 
     Args:
         frames: the frames to convert.
-        target_frames: wanted length.
+        target_frames: wanted length; at most :data:`MAX_TARGET_FRAMES` of it is granted.
         overlap_frames: frames that a segment cut inside a shot sees of the one before it.
     """
     starts = segment_starts(frames.scene_start, target_frames)
@@ -46,7 +49,7 @@ def plan_segments(frames: FrameTable, target_frames: int, overlap_frames: int) -
 def segment_starts(scene_start: NDArray[np.bool_], target_frames: int) -> list[int]:
     """First frames of the segments of a video of ``len(scene_start)`` frames."""
     total = len(scene_start)
-    target = max(1, target_frames)
+    target = min(max(1, target_frames), MAX_TARGET_FRAMES)
     shortest = min(max(target // 2, MIN_SEGMENT_FRAMES), target)
     longest = max(target + target // 2, shortest)
     cuts = np.flatnonzero(scene_start)

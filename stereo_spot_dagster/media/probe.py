@@ -20,6 +20,7 @@ from .tools import find_tools, version
 MAX_PIXELS = 8192 * 8192
 MAX_SIDE = 16384
 PROBE_TIMEOUT_S = 20.0
+_WITH_ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16")
 _HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 
 
@@ -297,6 +298,8 @@ def _warnings(report: ProbeReport) -> tuple[str, ...]:
         notes.append("the source is very wide: it may already be side by side; it is converted as if it were flat")
     if video.spherical:
         notes.append(f"the source is a spherical video ({video.spherical}); it is converted as if it were flat")
+    if video.pix_fmt.startswith(_WITH_ALPHA):
+        notes.append("its transparency is not carried: the colours below it are shown")
     if video.dolby_vision_profile is not None:
         notes.append("Dolby Vision data is not carried; its base layer is converted")
     return tuple(notes)

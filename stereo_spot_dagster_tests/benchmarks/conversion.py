@@ -20,7 +20,7 @@ from stereo_spot_dagster.convert.steps import conversion_steps
 from stereo_spot_dagster.convert.workspace import Workspace
 from stereo_spot_dagster.domain.settings import ConversionSettings
 from stereo_spot_dagster.domain.video import Driver
-from stereo_spot_dagster.media.process import file_url, run
+from stereo_spot_dagster.media import process
 
 from .clips import make_clip
 from .memory import peak_memory_mb
@@ -85,10 +85,10 @@ def _convert_in_graph(clip: Path, home: Path) -> None:
 
 
 def _plain_ffmpeg(clip: Path, target: Path) -> None:
-    left = ffmpeg.input(file_url(clip))["v:0"].split()
+    left = ffmpeg.input(process.file_url(clip))["v:0"].split()
     both = ffmpeg.filter([left[0], left[1]], "hstack")
     options = {"vcodec": "libx264", "preset": "medium", "crf": 18}
-    run(ffmpeg.output(both, file_url(target), **options), subject=clip.name)
+    process.run(ffmpeg.output(both, process.file_url(target), **options), subject=clip.name)
 
 
 def _seconds(work) -> float:
@@ -97,10 +97,10 @@ def _seconds(work) -> float:
     return time.monotonic() - started
 
 
-def run_all() -> list[Row]:
+def run() -> list[Row]:
     with tempfile.TemporaryDirectory() as folder:
         return [*run_speed(Path(folder)), *run_overhead(Path(folder)), *run_memory(Path(folder))]
 
 
 if __name__ == "__main__":
-    print_table("Whole conversion", run_all())
+    print_table("Whole conversion", run())

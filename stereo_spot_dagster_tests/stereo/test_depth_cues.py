@@ -118,7 +118,7 @@ def test_depth_follows_the_picture_without_flicker() -> None:
     assert change < 2 * np.abs(np.diff(clip.depth, axis=0)).mean() + 0.005
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.lists(st.integers(0, 7), max_size=12), st.sets(st.integers(1, 13), max_size=4))
 def test_how_frames_are_grouped_into_calls_does_not_change_a_byte(sizes: list[int], cuts: set[int]) -> None:
     clip = render("sideways", 48, 40, frames=14, seed=3).left

@@ -224,6 +224,21 @@ def _rotation_field(place, rotation, focal):
 
 
 @njit(cache=True)
+def _solve(matrix, right):
+    """Solution of three equations by Cramer's rule: numba's own solver would need SciPy for this one small system."""
+    columns = np.empty(3)
+    a, b, c = matrix[0], matrix[1], matrix[2]
+    minor_0 = b[1] * c[2] - b[2] * c[1]
+    minor_1 = b[2] * c[0] - b[0] * c[2]
+    minor_2 = b[0] * c[1] - b[1] * c[0]
+    size = a[0] * minor_0 + a[1] * minor_1 + a[2] * minor_2
+    columns[0] = right[0] * minor_0 + right[1] * (a[2] * c[1] - a[1] * c[2]) + right[2] * (a[1] * b[2] - a[2] * b[1])
+    columns[1] = right[0] * minor_1 + right[1] * (a[0] * c[2] - a[2] * c[0]) + right[2] * (a[2] * b[0] - a[0] * b[2])
+    columns[2] = right[0] * minor_2 + right[1] * (a[1] * c[0] - a[0] * c[1]) + right[2] * (a[0] * b[1] - a[1] * b[0])
+    return columns / size
+
+
+@njit(cache=True)
 def _fit_rotation(place, moved, weight, focal, noise):
     """Rotation alone by reweighted least squares (Geman-McClure, scale shrinking to the noise), and its cost."""
     rotation = np.zeros(3)
@@ -239,7 +254,7 @@ def _fit_rotation(place, moved, weight, focal, noise):
                     right[a] += trust[i] * rows[k][a] * moved[i, k]
                     for b in range(3):
                         normal[a, b] += trust[i] * rows[k][a] * rows[k][b]
-        rotation = np.linalg.solve(normal, right)
+        rotation = _solve(normal, right)
         rest = moved - _rotation_field(place, rotation, focal)
         off = np.sqrt(rest[:, 0] ** 2 + rest[:, 1] ** 2)
         scale = max(noise, 1.5 * np.median(off)) if iteration == 0 else max(noise, 0.7 * scale)
@@ -291,7 +306,7 @@ def _rotation_for(place, moved, weight, focal, noise, direction, start, along_we
                     right[a] += share * row_a * value
                     for b in range(3):
                         normal[a, b] += share * row_a * (to_x * row_x[b] + to_y * row_y[b])
-        rotation = np.linalg.solve(normal, right)
+        rotation = _solve(normal, right)
     return rotation, cost
 
 
