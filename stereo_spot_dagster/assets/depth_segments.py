@@ -68,19 +68,18 @@ def stored_pictures(workspace: Workspace, record: DepthRecord) -> int:
 
 
 def materialization(studio: Studio, record: DepthRecord, strip: bytes) -> dg.MaterializeResult:
-    metadata: dict = {
+    metadata: dict = {"depth_strip": reporting.picture(strip, "depth over the segment")} if strip else {}
+    metadata |= {
         "video": record.video,
         "model": record.model.value,
         "frames": record.frames,
-        "fps": round(record.frames_per_second, 2),
-        "seconds": round(record.seconds, 2),
+        "frames_per_second": round(record.frames_per_second, 2),
+        "seconds_of_work": round(record.seconds, 2),
         "size": f"{record.width}x{record.height}",
         "depth_1st_50th_99th_percentile": f"{record.low:.3f}, {record.median:.3f}, {record.high:.3f}",
         "file": dg.MetadataValue.path(studio.workspace.store.locate(record.key)),
         **reporting.machine(),
     }
-    if strip:
-        metadata["depth_strip"] = reporting.picture(strip, "depth over the segment")
     return dg.MaterializeResult(
         asset_key=NAME,
         data_version=dg.DataVersion(record.key.rpartition("/")[0].rpartition("/")[2] + f"-{record.segment}"),

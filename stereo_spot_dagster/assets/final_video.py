@@ -65,13 +65,13 @@ def materialization(
         metadata={
             "result": dg.MetadataValue.path(result),
             "open": dg.MetadataValue.url(Path(result).absolute().as_uri()),
-            "files": reporting.outputs_table(workspace, finished.outputs),
-            "container": finished.container.value,
+            "warnings": reporting.warnings_value(finished.warnings),
             "frames": plan.frames,
             "seconds_of_video": float(plan.time_base.seconds(plan.end_pts - plan.first_pts)),
-            "seconds": round(finished.seconds, 2),
+            "seconds_of_work": round(finished.seconds, 2),
+            "container": finished.container.value,
+            "files": reporting.outputs_table(workspace, finished.outputs),
             "settings": reporting.settings_table(source.settings),
-            "warnings": reporting.warnings_value(finished.warnings),
             **reporting.machine(),
         },
     )

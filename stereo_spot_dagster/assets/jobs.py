@@ -88,6 +88,7 @@ def hand_in(context: dg.OpExecutionContext, config: VideoConfig, studio: Studio)
         submission = identify(Path(config.source), config.parsed_settings(), origin="launchpad")
         submit(workspace, submission)
     context.instance.add_dynamic_partitions(str(VIDEOS.name), [submission.video])
+    reporting.mark_run(context, submission.video)
     context.add_output_metadata({"video": submission.video})
     context.log.info(f"{submission.name} is video {submission.video}; the take-in sensor carries it on.")
 
@@ -98,6 +99,7 @@ def convert(context: dg.OpExecutionContext, config: ConvertConfig, studio: Studi
     with reporting.plain_failures():
         submission = identify(Path(config.source), config.parsed_settings(), driver=Driver.INLINE, origin="job")
         context.instance.add_dynamic_partitions(str(VIDEOS.name), [submission.video])
+        reporting.mark_run(context, submission.video)
         source: SourceRecord | None = None
         plan: SegmentPlan | None = None
         for step in conversion_steps(workspace, submission):

@@ -13,13 +13,15 @@ import dagster as dg
 
 from ..convert.workspace import Workspace
 from ..domain.checks import CheckOutcome
-from ..domain.errors import StereoSpotError
+from ..domain.errors import FfmpegFailed, StereoSpotError
 from ..domain.settings import ConversionSettings
 from ..domain.video import OutputFile
 from .partitions import FROM_FAILURE_TAG, RETRY_NUMBER_TAG, VIDEO_TAG
 
 # Progress goes into the run's log this often: an event costs milliseconds, one for each frame would add up.
 _LOG_EVERY_S = 10.0
+# Of ffmpeg's messages, the last that a person can still read.
+_MESSAGES = 4000
 
 
 @contextmanager
@@ -30,9 +32,16 @@ def plain_failures() -> Iterator[None]:
     except StereoSpotError as error:
         raise dg.Failure(
             description=str(error),
-            metadata={"subject": error.subject, "cause": error.cause, "remedy": error.remedy or "none"},
+            metadata=_details(error),
             allow_retries=error.retryable,
         ) from error
+
+
+def _details(error: StereoSpotError) -> dict[str, str]:
+    details = {"subject": error.subject, "cause": error.cause, "remedy": error.remedy or "none"}
+    if isinstance(error, FfmpegFailed) and error.messages:
+        details["ffmpeg"] = error.messages[-_MESSAGES:]
+    return details
 
 
 def continues(context: dg.AssetExecutionContext) -> bool:
@@ -46,7 +55,7 @@ def continues(context: dg.AssetExecutionContext) -> bool:
     return RETRY_NUMBER_TAG in run.tags or run.tags.get(FROM_FAILURE_TAG) == "true"
 
 
-def mark_run(context: dg.AssetExecutionContext, video: str) -> None:
+def mark_run(context: dg.AssetExecutionContext | dg.OpExecutionContext, video: str) -> None:
     """Name the video on a run that a person started, so that `stereo-spot status` and the run list find it."""
     if VIDEO_TAG not in context.run.tags:
         context.instance.add_run_tags(context.run_id, {VIDEO_TAG: video})
@@ -80,7 +89,7 @@ def report_checks(
             check_name=outcome.name,
             passed=outcome.passed,
             severity=dg.AssetCheckSeverity.ERROR,
-            metadata={"found": outcome.detail},
+            metadata={"subject": subject, "found": outcome.detail},
         )
     if bad:
         words = "; ".join(f"{outcome.name.replace('_', ' ')}: {outcome.detail}" for outcome in bad)

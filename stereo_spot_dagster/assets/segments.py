@@ -11,8 +11,9 @@ from ..domain.errors import InputRefused
 from ..domain.plan import SegmentPlan, coverage_problem
 from ..media.scan import FrameTable
 from ..storage import keys
+from ..storage.keys import segment_partition
 from . import reporting
-from .partitions import VIDEOS
+from .partitions import SEGMENTS, VIDEOS
 from .source_video import source_video
 from .studio import Studio
 
@@ -55,6 +56,9 @@ def segments(context: dg.AssetExecutionContext, studio: Studio) -> Iterator[dg.A
         workspace.store.delete_prefix(keys.manifest(video))
 
     yield from reporting.report_checks(NAME, [covers_each_frame_once(plan, frames)], source.name, withdraw)
+    # The fan-out sensor does this too; here it is for those who work without a daemon.
+    names = [segment_partition(video, segment.index) for segment in plan.segments]
+    context.instance.add_dynamic_partitions(str(SEGMENTS.name), names)
     yield materialization(plan)
 
 
@@ -82,7 +86,7 @@ def materialization(plan: SegmentPlan) -> dg.MaterializeResult:
         metadata={
             "segments": len(plan.segments),
             "frames": plan.frames,
-            "seconds": float(plan.time_base.seconds(plan.end_pts - plan.first_pts)),
+            "seconds_of_video": float(plan.time_base.seconds(plan.end_pts - plan.first_pts)),
             "shortest_segment": min(lengths),
             "longest_segment": max(lengths),
             "cut_at_scene_changes": sum(segment.scene_start for segment in plan.segments),

@@ -65,12 +65,12 @@ def materialization(studio: Studio, record: SourceRecord) -> dg.MaterializeResul
         metadata={
             "name": record.name,
             "summary": _summary(probe),
-            "file": dg.MetadataValue.path(studio.workspace.store.locate(record.key)),
-            "sha256": record.sha256,
-            "megabytes": round(record.size_bytes / 1e6, 2),
-            "settings": reporting.settings_table(record.settings),
-            "streams": _streams_table(probe),
             "warnings": reporting.warnings_value(probe.warnings),
+            "streams": _streams_table(probe),
+            "settings": reporting.settings_table(record.settings),
+            "file": dg.MetadataValue.path(studio.workspace.store.locate(record.key)),
+            "megabytes": round(record.size_bytes / 1e6, 2),
+            "sha256": record.sha256,
             **reporting.machine(),
         },
     )
@@ -87,5 +87,5 @@ def _streams_table(probe: ProbeReport) -> dg.TableMetadataValue:
     rows = [(probe.video.index, "video", probe.video.codec, probe.video.language, "converted")]
     rows += [(s.index, "cover" if s.cover else s.kind, s.codec, s.language, "carried over") for s in probe.others]
     names = ("stream", "kind", "codec", "language", "use")
-    records = [dg.TableRecord({name: str(value or "") for name, value in zip(names, row, strict=True)}) for row in rows]
-    return dg.MetadataValue.table(records=records)
+    cells = [["" if value is None else str(value) for value in row] for row in rows]
+    return dg.MetadataValue.table(records=[dg.TableRecord(dict(zip(names, row, strict=True))) for row in cells])

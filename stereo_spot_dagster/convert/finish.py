@@ -17,7 +17,7 @@ from ..domain.settings import Container
 from ..domain.video import Delivery, FinalRecord, OutputFile, SourceRecord
 from ..media.container import MuxPlan, plan_mux
 from ..media.join import JoinJob, join
-from ..media.packets import PacketList, list_packets
+from ..media.packets import PacketList, audio_packets
 from ..media.scan import FrameTable
 from ..media.verify import check_final
 from ..storage import keys
@@ -75,7 +75,7 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
     made: list[tuple[Layout, View, Path]] = []
     with workspace.folder() as folder:
         original = workspace.store.fetch(source.key, folder)
-        audio = _audio_packets(original, source, folder)
+        audio = audio_packets(original, source.probe, folder)
         for layout in source.settings.layouts:
             for view in layout.views:
                 job = _join_job(workspace, source, plan, frames, mux, original, audio, layout, view, folder)
@@ -186,11 +186,6 @@ def _free_path(wanted: Path, stored: Path, video: str, earlier: list[Path]) -> P
     if not wanted.exists() or wanted in earlier or os.path.samestat(wanted.stat(), stored.stat()):
         return wanted
     return wanted.with_name(f"{wanted.stem}_{video[-8:]}{wanted.suffix}")
-
-
-def _audio_packets(original: Path, source: SourceRecord, folder: Path) -> dict[int, PacketList]:
-    streams = [stream.index for stream in source.probe.streams("audio")]
-    return list_packets(original, streams, folder, source.name)
 
 
 def _join_job(

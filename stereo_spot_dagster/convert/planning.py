@@ -12,6 +12,7 @@ from ..domain.plan import Segment, SegmentPlan
 from ..domain.probe import ProbeReport, WorkingPicture
 from ..domain.video import SourceRecord
 from ..media import cut
+from ..media.container import plan_mux
 from ..media.hdr import codec_warning
 from ..media.picture import working_picture
 from ..media.plan import choose_part, plan_segments
@@ -29,6 +30,8 @@ _PIXELS_PER_S = 16e6
 _SHORTEST, _LONGEST = 120, 3000
 # The estimator's memory of earlier frames has faded after this many (its slowest average has a 1 s time constant).
 _OVERLAP_FRAMES = 24
+# Level 6.2, the highest of both codecs.
+_LARGEST_LEVEL_PIXELS = 8192 * 4352
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -63,9 +66,12 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
 
     Raises:
         InputRefused: it turns out that nothing can be decoded, or that the file is cut off.
+        InvalidSettings: the container that was asked for cannot hold the codec.
         ProofFailed: the cut files do not hold the planned frames.
     """
     report = source.probe
+    # Decided again when it is joined; a container that cannot hold the result is said before the long work.
+    plan_mux(report, source.settings.container, source.settings.codec)
     with workspace.folder() as folder:
         original = workspace.store.fetch(source.key, folder)
         picture = working_picture(report.video)
@@ -94,7 +100,7 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
             mode=mode,
             frames_key=keys.frame_table(source.video),
             segments=stored,
-            warnings=report.warnings + seen.warnings + codec_warning(report.video, source.settings.codec),
+            warnings=report.warnings + seen.warnings + _result_warnings(source, picture),
             tool=version(find_tools().ffmpeg),
         )
         workspace.save(plan, keys.manifest(source.video))
@@ -158,6 +164,17 @@ def _store_cut(workspace: Workspace, video: str, segment: Segment, found: cut.Cu
     checksum = sha256_of(found.path)
     workspace.store.put(found.path, key)
     return segment.model_copy(update={"cut_key": key, "skip_frames": found.skip_frames, "sha256": checksum})
+
+
+def _result_warnings(source: SourceRecord, picture: WorkingPicture) -> tuple[str, ...]:
+    """What is odd about the files that will be made, in words."""
+    sizes = [layout.packed_size(picture.width, picture.height) for layout in source.settings.layouts]
+    too_large = [
+        f"its result of {width}x{height} is larger than any H.264 or HEVC level: many players cannot show it"
+        for width, height in dict.fromkeys(sizes)
+        if width * height > _LARGEST_LEVEL_PIXELS
+    ]
+    return codec_warning(source.probe.video, source.settings.codec) + tuple(too_large)
 
 
 def _target_frames(source: SourceRecord, picture: WorkingPicture) -> int:

@@ -18,7 +18,7 @@ from ..domain.plan import Segment, SegmentPlan
 from ..domain.settings import ConversionSettings
 from ..domain.video import OutputFile, SourceRecord
 from ..media.encode import EncodeJob, open_encoder
-from ..media.frames import PictureWriter, Planes, read_pictures
+from ..media.frames import PictureWriter, read_pictures
 from ..media.scan import FrameTable
 from ..media.verify import check_segment
 from ..stereo.frame import Frame
@@ -192,19 +192,13 @@ def _pairs_of_eyes(
     skip = segment.skip_frames + segment.overlap_frames
     decoded = read_pictures(cut, picture, skip=skip, crcs=crcs, name=plan.video)
     with ahead(decoded) as pictures, ahead(read_depth(depth_file, depth)) as depths:
-        for planes, near in _paired(pictures, depths):
+        for planes, near in zip(pictures, depths, strict=True):
             left = Frame(planes, picture.pixel_format)
             disparity_px = disparity_from_depth(
                 near, picture.width, picture.height, settings.divergence, settings.convergence
             )
             right = inpainter.fill(synthesizer.synthesize(left, disparity_px))
             yield _Eyes(left, right, near, disparity_px)
-
-
-def _paired(
-    pictures: Iterator[Planes], depths: Iterator[NDArray[np.float32]]
-) -> Iterator[tuple[Planes, NDArray[np.float32]]]:
-    yield from zip(pictures, depths, strict=True)
 
 
 def _open_target(

@@ -25,6 +25,7 @@ class VideoStream(_Frozen):
         sar: sample aspect ratio (width : height of a pixel) before rotation.
         rotation: clockwise degrees a player turns the picture by: 0, 90, 180 or 270.
         mirrored: True if the display matrix also flips the picture horizontally (after rotation).
+        alpha: True where the file also says how transparent each pixel is.
         field_order: ffprobe's word; anything but ``progressive`` or ``unknown`` is interlaced.
         mastering_display: HDR10 mastering display data in x265's words:
             ``G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)`` in units of 0.00002 and 0.0001 cd/m2; None where there is none.
@@ -52,6 +53,7 @@ class VideoStream(_Frozen):
     language: str | None = None
     title: str | None = None
     timecode: str | None = None
+    alpha: bool = False
     mastering_display: str | None = None
     content_light: str | None = None
     dolby_vision_profile: int | None = None

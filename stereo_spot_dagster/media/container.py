@@ -11,40 +11,19 @@ from ..domain.settings import Codec, Container
 _MP4_AUDIO = {"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "dts"}
 # MP4 has one code for MPEG audio: readers take layer 2 for layer 3. Good enough only where MP4 was asked for.
 _MP4_AUDIO_IF_ASKED = _MP4_AUDIO | {"mp2"}
+# Codecs with a name in Matroska, or one by way of its Windows compatibility.
+_MKV_AUDIO = {"aac", "ac3", "alac", "amr_nb", "amr_wb", "dts", "eac3", "flac", "mlp", "mp1", "mp2", "mp3", "opus"}
+_MKV_AUDIO |= {"adpcm_ima_wav", "adpcm_ms", "truehd", "tta", "vorbis", "wavpack", "wmapro", "wmav1", "wmav2"}
+_LOSSLESS_AUDIO = "flac"
 _MP4_SUBTITLES = {"mov_text"}
 _TEXT_SUBTITLES = {"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text"}
 _MKV_SUBTITLES = {"subrip", "srt", "ass", "ssa", "webvtt", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "text"}
 # What iTunes-style MP4 metadata has a place for. Other tags are kept as QuickTime keys, which ffmpeg (5.1 to 9) can
 # only write instead of covers.
-_MP4_TAGS = [
-    "title",
-    "artist",
-    "album_artist",
-    "composer",
-    "album",
-    "date",
-    "comment",
-    "genre",
-    "copyright",
-    "grouping",
-    "lyrics",
-    "description",
-    "synopsis",
-    "show",
-    "episode_id",
-    "network",
-    "keywords",
-    "episode_sort",
-    "season_number",
-    "media_type",
-    "hd_video",
-    "gapless_playback",
-    "compilation",
-    "track",
-    "disc",
-    "creation_time",
-    "location",
-]
+_MP4_TAGS = {"title", "artist", "album_artist", "composer", "album", "date", "comment", "genre", "copyright", "track"}
+_MP4_TAGS |= {"grouping", "lyrics", "description", "synopsis", "show", "episode_id", "network", "keywords", "disc"}
+_MP4_TAGS |= {"episode_sort", "season_number", "media_type", "hd_video", "gapless_playback", "compilation"}
+_MP4_TAGS |= {"creation_time", "location"}
 # They describe the source's container, not the film.
 CONTAINER_TAGS = ("major_brand", "minor_version", "compatible_brands", "encoder")
 _IMAGES = {"mjpeg": ("image/jpeg", "cover.jpg"), "png": ("image/png", "cover.png")}
@@ -56,7 +35,8 @@ class CarriedStream:
 
     Attributes:
         stream: the source stream.
-        codec: ``copy``, or the encoder a text subtitle is converted with.
+        codec: ``copy``, or the encoder that it is converted with where the container has no place for it: text
+            subtitles to its own kind, sound to FLAC, which keeps every decoded sample.
     """
 
     stream: OtherStream
@@ -72,7 +52,7 @@ class MuxPlan:
         carried: streams in the result, in order.
         covers: cover pictures.
         attachments: fonts and the like (MKV only).
-        left_out: what cannot be carried, in words.
+        left_out: what cannot be carried, or not as it is, in words.
         tag_keys: True where an MP4 keeps its tags as QuickTime keys.
     """
 
@@ -109,6 +89,8 @@ def plan_mux(report: ProbeReport, wanted: Container, codec: Codec = Codec.H264) 
             attachments.append(stream)
         elif stream.kind in ("audio", "subtitle") and (how := _codec_in(container, stream)):
             carried.append(CarriedStream(stream, how))
+            if how == _LOSSLESS_AUDIO:
+                left_out.append(f"{stream.label} is carried as FLAC: {container.value.upper()} cannot hold it as it is")
         elif stream.kind == "data" and (_is_chapter_track(stream, report) or _is_carried_timecode(stream, report)):
             continue
         else:
@@ -149,7 +131,9 @@ def _fits_mp4(stream: OtherStream) -> bool:
 def _codec_in(container: Container, stream: OtherStream) -> str | None:
     """How the stream gets into the container; None if it cannot."""
     if stream.kind == "audio":
-        return "copy" if container is Container.MKV or stream.codec in _MP4_AUDIO_IF_ASKED else None
+        native = _MKV_AUDIO if container is Container.MKV else _MP4_AUDIO_IF_ASKED
+        plain_samples = container is Container.MKV and stream.codec.startswith("pcm_")
+        return "copy" if plain_samples or stream.codec in native else _LOSSLESS_AUDIO
     native = _MP4_SUBTITLES if container is Container.MP4 else _MKV_SUBTITLES
     if stream.codec in native:
         return "copy"

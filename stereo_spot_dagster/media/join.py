@@ -24,6 +24,12 @@ from .scan import FrameTable
 _MAX_REMUXES = 3
 _OFFSET_TOLERANCE = Fraction(11, 10_000)
 
+# What mkvmerge notes about a track's coded size and rate: true of the source's pictures, not of ours.
+_STATISTICS = [
+    f"{name}{language}"
+    for name in ("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_TAGS")
+    for language in ("", "-eng")
+]
 _STEREO3D = {"left_right": Stereo3dMode.LEFT_RIGHT, "top_bottom": Stereo3dMode.TOP_BOTTOM}
 
 
@@ -143,6 +149,7 @@ def _streams_and_options(
     } | repeated("metadata", _film_tags(job))
     if job.is_part:
         options["copypriorss"] = 0
+    options |= repeated("metadata:s:0", [f"{name}=" for name in _STATISTICS])
     if mkv and job.stereo_mode:
         options["metadata:s:v:0"] = f"stereo_mode={job.stereo_mode}"
     if not mkv:
@@ -153,6 +160,9 @@ def _streams_and_options(
         streams.append(source[str(carried.stream.index)])
         options[f"map_metadata:s:{number}"] = f"{source_index}:s:{carried.stream.index}"
         options[f"disposition:{number}"] = "+".join(carried.stream.dispositions) or "0"
+        if carried.stream.title and not mkv:
+            # ffmpeg 5.1 writes no track title into an MP4; players show the handler's name as well.
+            options |= repeated(f"metadata:s:{number}", [f"handler_name={carried.stream.title}"])
         if carried.codec != "copy":
             options[f"c:{number}"] = carried.codec
     for stream in job.mux.attachments:
@@ -217,18 +227,22 @@ def _initial_shift(job: JoinJob) -> Fraction:
 
 def _offset_error(job: JoinJob, muxed: Path, scratch: Path) -> Fraction:
     """How much later than in the source the sound follows the picture, in seconds; 0 where there is no sound."""
-    audio = [carried.stream.index for carried in job.mux.carried if carried.stream.kind == "audio"]
-    if not audio:
+    sound = {number: carried for number, carried in enumerate(job.mux.carried, 1) if carried.stream.kind == "audio"}
+    if not sound:
         return Fraction(0)
-    numbers = [position + 1 for position, carried in enumerate(job.mux.carried) if carried.stream.kind == "audio"]
-    made = list_packets(muxed, [0, *numbers], scratch, job.name)
+    made = list_packets(muxed, [0, *sound], scratch, job.name)
     first_frame = made[0].time_base.seconds(int(made[0].pts.min()))
     source_frame = job.plan.time_base.seconds(job.plan.first_pts)
-    for index, number in zip(audio, numbers, strict=True):
-        position = find_run(job.audio[index], made[number])
+    for number, carried in sound.items():
+        whole, part = job.audio[carried.stream.index], made[number]
+        if not part.hashes:
+            continue
+        follows = part.time(0) - first_frame
+        # Sound that had to be converted has other packets; those of a whole film begin together.
+        converted = carried.codec != "copy" and not job.is_part
+        position = 0 if converted else find_run(whole, part, source_frame + follows)
         if position is not None:
-            wanted = job.audio[index].time(position) - source_frame
-            return made[number].time(0) - first_frame - wanted
+            return follows - (whole.time(position) - source_frame)
     return Fraction(0)
 
 

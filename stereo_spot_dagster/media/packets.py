@@ -11,6 +11,7 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
+from ..domain.probe import ProbeReport
 from ..domain.timing import TimeBase
 from .process import file_url, run, safe_input
 
@@ -34,7 +35,22 @@ class PacketList:
         return self.time_base.seconds(int(self.pts[position]))
 
 
-def list_packets(path: Path, streams: list[int], scratch: Path, name: str) -> dict[int, PacketList]:
+def audio_packets(path: Path, report: ProbeReport, scratch: Path) -> dict[int, PacketList]:
+    """The packets of all sound tracks of a source, as MP4 and Matroska hold them.
+
+    Args:
+        path: the source.
+        report: its probe report.
+        scratch: a folder for a list.
+    """
+    tracks = report.streams("audio")
+    adts = frozenset(track.index for track in tracks if track.codec == "aac")
+    return list_packets(path, [track.index for track in tracks], scratch, report.file_name, adts=adts)
+
+
+def list_packets(
+    path: Path, streams: list[int], scratch: Path, name: str, *, adts: frozenset[int] = frozenset()
+) -> dict[int, PacketList]:
     """The packets of the given streams, with the times written in the file (nothing rebased).
 
     Args:
@@ -42,30 +58,40 @@ def list_packets(path: Path, streams: list[int], scratch: Path, name: str) -> di
         streams: stream indexes.
         scratch: a folder for a list.
         name: for errors.
+        adts: those of ``streams`` that are AAC: in broadcasts each packet begins with a transport header, which no
+            other container keeps and which is not counted as content here.
     """
     if not streams:
         return {}
     table = scratch / "packets.hash"
     source = safe_input(path, copyts=None)
     outputs = [source[str(index)] for index in streams]
-    node = ffmpeg.output(*outputs, file_url(table), format="framehash", hash="sha256", c="copy", copyinkf=None)
+    filters = {f"bsf:{position}": "aac_adtstoasc" for position, index in enumerate(streams) if index in adts}
+    options = {"format": "framehash", "hash": "sha256", "c": "copy", "copyinkf": None} | filters
+    node = ffmpeg.output(*outputs, file_url(table), **options)
     run(node, subject=name, timeout_s=600 + path.stat().st_size / 2e6)
     lists = _read(table, streams)
     table.unlink(missing_ok=True)
     return lists
 
 
-def find_run(whole: PacketList, part: PacketList) -> int | None:
+def find_run(whole: PacketList, part: PacketList, expected: Fraction) -> int | None:
     """The position at which ``part``'s packets stand in ``whole``, one after the other; None if they do not.
 
-    Silence repeats packets: with several places, the earliest at which all agree is right.
+    Silence repeats packets: of several places, the one nearest to ``expected`` is right.
+
+    Args:
+        whole: where to look.
+        part: what to look for.
+        expected: seconds, in the clock of ``whole``, at which the first packet of ``part`` should be.
     """
     length = len(part.hashes)
     if not length or length > len(whole.hashes):
         return None
-    for position in range(len(whole.hashes) - length + 1):
-        if whole.hashes[position] == part.hashes[0] and whole.hashes[position : position + length] == part.hashes:
-            return position
+    places = [place for place in range(len(whole.hashes) - length + 1) if whole.hashes[place] == part.hashes[0]]
+    for place in sorted(places, key=lambda place: abs(whole.time(place) - expected)):
+        if whole.hashes[place : place + length] == part.hashes:
+            return place
     return None
 
 

@@ -128,7 +128,8 @@ def _refuse_unconvertible(stream: dict[str, Any], name: str) -> None:
     if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
         raise InputRefused(
             name,
-            f"its pictures are too large ({width}x{height}; the limit is {MAX_SIDE} a side)",
+            f"its pictures are too large ({width}x{height}; the limit is {MAX_SIDE} a side and"
+            f" {MAX_PIXELS // 1_000_000} megapixels)",
             "Scale it down first",
         )
     if width < 1 or height < 1:
@@ -190,6 +191,8 @@ def _video_stream(stream: dict[str, Any]) -> VideoStream:
         language=tags.get("language"),
         title=tags.get("title"),
         timecode=tags.get("timecode"),
+        # WebM keeps it beside the pictures, unknown to the decoder.
+        alpha=stream["pix_fmt"].startswith(_WITH_ALPHA) or tags.get("alpha_mode") == "1",
         mastering_display=mastering_display(side_data.get(MASTERING_DISPLAY)),
         content_light=content_light(side_data.get(CONTENT_LIGHT)),
         dolby_vision_profile=_dolby_vision_profile(stream),
@@ -298,7 +301,7 @@ def _warnings(report: ProbeReport) -> tuple[str, ...]:
         notes.append("the source is very wide: it may already be side by side; it is converted as if it were flat")
     if video.spherical:
         notes.append(f"the source is a spherical video ({video.spherical}); it is converted as if it were flat")
-    if video.pix_fmt.startswith(_WITH_ALPHA):
+    if video.alpha:
         notes.append("its transparency is not carried: the colours below it are shown")
     if video.dolby_vision_profile is not None:
         notes.append("Dolby Vision data is not carried; its base layer is converted")

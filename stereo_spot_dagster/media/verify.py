@@ -13,10 +13,11 @@ from ..domain.checks import CheckOutcome, equal
 from ..domain.errors import FfmpegFailed
 from ..domain.probe import ColorTags
 from ..domain.settings import Codec, Container
+from .container import CarriedStream
 from .framecrc import read_framecrc
 from .join import JoinJob
 from .mp4_boxes import moov_is_first
-from .packets import find_run, list_packets
+from .packets import PacketList, find_run, list_packets
 from .probe import describe
 from .process import file_url, run, safe_input
 
@@ -49,7 +50,7 @@ def check_final(job: JoinJob, result: Path, codec: Codec, scratch: Path) -> list
     """Compare a finished file with its source and plan."""
     document = describe(result, job.name)
     video = next(stream for stream in document["streams"] if stream["codec_type"] == "video")
-    audio = [carried.stream.index for carried in job.mux.carried if carried.stream.kind == "audio"]
+    audio = [carried for carried in job.mux.carried if carried.stream.kind == "audio"]
     made_audio = [stream["index"] for stream in document["streams"] if stream["codec_type"] == "audio"]
     packets = list_packets(result, [video["index"], *made_audio], scratch, job.name)
     times = np.sort(packets[video["index"]].pts)
@@ -93,30 +94,38 @@ def _check_duration(job: JoinJob, video: dict[str, Any], document: dict[str, Any
 
 
 def _check_audio(
-    job: JoinJob, packets: dict, source: list[int], made: list[int], first_frame: Fraction
+    job: JoinJob, packets: dict[int, PacketList], source: list[CarriedStream], made: list[int], first_frame: Fraction
 ) -> CheckOutcome:
     if len(source) != len(made):
         return CheckOutcome(name="audio_identical", passed=False, detail=f"{len(made)} of {len(source)} tracks")
     problems, dropped = [], 0
-    for index, number in zip(source, made, strict=True):
-        whole, part = job.audio[index], packets[number]
-        position = find_run(whole, part) if part.hashes else (0 if not whole.hashes else None)
-        if position is None:
-            problems.append(f"track {number} has other packets than source stream {index}")
-            continue
-        hidden = len(whole.hashes) - len(part.hashes)
-        dropped += hidden
-        if hidden and not job.is_part and whole.time(hidden) > job.plan.time_base.seconds(job.plan.first_pts):
-            problems.append(f"track {number} lacks {hidden} packets of source stream {index}")
-        if part.hashes:
-            wanted = whole.time(position) - job.plan.time_base.seconds(job.plan.first_pts)
-            moved = part.time(0) - first_frame - wanted
-            if abs(moved) > _OFFSET_TOLERANCE:
-                problems.append(f"track {number} is {float(moved) * 1000:+.1f} ms off")
-    words = f"{len(source)} tracks, packets bit-identical" + (
-        f", {dropped} outside the picture left out" if dropped else ""
-    )
+    copied = [pair for pair in zip(source, made, strict=True) if pair[0].codec == "copy"]
+    for carried, number in copied:
+        whole = job.audio[carried.stream.index]
+        problem = _audio_problem(job, whole, packets[number], first_frame)
+        problems += [f"track {number} (source stream {carried.stream.index}) {problem}"] if problem else []
+        dropped += len(whole.hashes) - len(packets[number].hashes)
+    words = f"{len(copied)} of {len(source)} tracks copied, packets bit-identical"
+    words += f", {dropped} outside the picture left out" if dropped else ""
     return CheckOutcome(name="audio_identical", passed=not problems, detail="; ".join(problems) or words)
+
+
+def _audio_problem(job: JoinJob, whole: PacketList, part: PacketList, first_frame: Fraction) -> str | None:
+    """What is wrong with a sound track of the result, in words."""
+    start = job.plan.time_base.seconds(job.plan.first_pts)
+    if not part.hashes:
+        # A part of a film may lie before or behind all of a track.
+        return None if job.is_part or not whole.hashes else "is empty"
+    follows = part.time(0) - first_frame
+    position = find_run(whole, part, start + follows)
+    if position is None:
+        return "has other packets"
+    lost = len(whole.hashes) - len(part.hashes)
+    # An edit list may hide packets before the first picture; of a whole film nothing else may be missing.
+    if lost and not job.is_part and (lost != position or whole.time(position) > start):
+        return f"lacks {lost} packets"
+    moved = follows - (whole.time(position) - start)
+    return f"is {float(moved) * 1000:+.1f} ms off" if abs(moved) > _OFFSET_TOLERANCE else None
 
 
 def _check_streams(job: JoinJob, document: dict[str, Any]) -> CheckOutcome:

@@ -20,7 +20,7 @@ from .walk import progress_of, unsettled
 
 # Identifying a file reads up to 64 MB of it; the daemon gives a tick a minute.
 _HAND_IN_S = 10.0
-_VIDEOS_A_TICK = 50
+_VIDEOS_A_TICK = 25
 
 
 @dg.sensor(

@@ -8,7 +8,7 @@ from ..assets import segments as segments_asset
 from ..assets.jobs import convert_segment_job
 from ..assets.partitions import ACTIVE_RUNS, RUN_KEY_TAG, SEGMENTS, VIDEO_TAG
 from ..assets.studio import Studio
-from ..convert.progress import Stage, VideoProgress
+from ..convert.progress import Stage, VideoProgress, is_settled
 from ..domain.video import Driver
 from ..storage.keys import segment_partition
 from .walk import Position, materialized_since, progress_of, unsettled
@@ -19,7 +19,7 @@ _RUNS_A_TICK = 50
 _QUEUE = 200
 # Run keys in one query: a database takes some ten thousand parameters.
 _LOOKUP = 200
-_VIDEOS_A_TICK = 25
+_VIDEOS_A_TICK = 10
 
 
 @dg.sensor(
@@ -35,7 +35,8 @@ def fan_out(context: dg.SensorEvaluationContext, studio: Studio) -> dg.SensorRes
     room = min(_RUNS_A_TICK, _QUEUE - context.instance.get_runs_count(dg.RunsFilter(statuses=ACTIVE_RUNS)))
     requests: list[dg.RunRequest] = []
     names: list[str] = []
-    candidates = chain(planned.partitions, unsettled(workspace, position.video))
+    fresh = [video for video in planned.partitions if not is_settled(workspace, video)]
+    candidates = chain(fresh, unsettled(workspace, position.video))
     looked_at = position.video
     for video in islice(dict.fromkeys(candidates), _VIDEOS_A_TICK):
         if len(requests) >= room:
@@ -46,7 +47,7 @@ def fan_out(context: dg.SensorEvaluationContext, studio: Studio) -> dg.SensorRes
             wanted = segment_requests(progress, workspace.attempt(video))
             requests += _not_requested_yet(context.instance, wanted, room - len(requests))
         # A video that filled the tick is looked at again: one after the other gets finished, not all at the end.
-        if video not in planned.partitions and len(requests) < room:
+        if video not in fresh and len(requests) < room:
             looked_at = video
     return dg.SensorResult(
         run_requests=requests,

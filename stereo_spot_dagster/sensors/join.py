@@ -1,5 +1,6 @@
 """Sensor: a video whose segments are all converted is joined."""
 
+from collections.abc import Iterable
 from itertools import islice
 
 import dagster as dg
@@ -13,9 +14,9 @@ from ..convert.progress import Stage, VideoProgress
 from ..convert.workspace import Workspace
 from ..domain.video import Driver
 from ..storage.keys import segment_partition
-from .walk import Position, materialized_since, newest_event_of, progress_of, unsettled
+from .walk import Position, materialized_since, newest_events, progress_of, unsettled
 
-_VIDEOS_A_TICK = 50
+_VIDEOS_A_TICK = 25
 
 
 @dg.sensor(
@@ -28,27 +29,29 @@ _VIDEOS_A_TICK = 50
 def join(context: dg.SensorEvaluationContext, studio: Studio) -> dg.SensorResult:
     workspace, position = studio.workspace, Position.parse(context.cursor)
     converted = materialized_since(context.instance, stereo_asset.NAME, position.event)
-    touched = list(dict.fromkeys(video_of_partition(name) for name in converted.partitions))
+    newer = videos_with_newer_segments(context.instance, converted.partitions)
     walked = list(islice(unsettled(workspace, position.video), _VIDEOS_A_TICK))
-    looked_at = [progress_of(workspace, video, context.log) for video in dict.fromkeys([*touched, *walked])]
-    ready = [progress for progress in looked_at if progress and needs_join(context.instance, progress)]
+    looked_at = [progress_of(workspace, video, context.log) for video in dict.fromkeys([*newer, *walked])]
+    ready = [progress for progress in looked_at if progress and needs_join(progress, rerun=progress.video in newer)]
     # Where segments may still come, a video is joined after the last of them, once.
     busy = videos_worked_on(context.instance) if ready else set()
     requests = [join_request(context.instance, workspace, progress) for progress in ready if progress.video not in busy]
-    waits = any(progress.stage is Stage.FINISHED and progress.video in busy for progress in ready)
     # The walk does not come to finished videos: their events have to be looked at again.
+    waits = any(progress.stage is Stage.FINISHED and progress.video in busy for progress in ready)
     event = position.event if waits else converted.event
     return dg.SensorResult(run_requests=requests, cursor=str(Position(event, walked[-1] if walked else "")))
 
 
-def needs_join(instance: dg.DagsterInstance, progress: VideoProgress) -> bool:
-    """True if all segments are there and the finished files are not made of them: they are new, or were rerun."""
-    if progress.stage is Stage.JOINING:
-        return progress.submission.driver is Driver.SENSORS
-    if progress.stage is not Stage.FINISHED:
-        return False
-    joined = newest_event_of(instance, final_asset.NAME, [progress.video])
-    return newest_event_of(instance, stereo_asset.NAME, _names(progress)) > joined
+def needs_join(progress: VideoProgress, *, rerun: bool) -> bool:
+    """True if all segments are there, and the finished files are not made of them.
+
+    Args:
+        progress: the video's state.
+        rerun: whether a segment was converted after the video was joined.
+    """
+    if progress.stage is Stage.FINISHED:
+        return rerun
+    return progress.stage is Stage.JOINING and progress.submission.driver is Driver.SENSORS
 
 
 def join_request(instance: dg.DagsterInstance, workspace: Workspace, progress: VideoProgress) -> dg.RunRequest:
@@ -58,16 +61,23 @@ def join_request(instance: dg.DagsterInstance, workspace: Workspace, progress: V
     settings is joined again, and asking twice for the same join is not.
     """
     before = progress.final.finished_at.timestamp() if progress.final else 0
-    newest = newest_event_of(instance, stereo_asset.NAME, _names(progress))
+    names = [segment_partition(progress.video, index) for index in range(progress.segments)]
+    newest = max(newest_events(instance, stereo_asset.NAME, names).values(), default=0)
     key = f"{progress.video}:{progress.fingerprint}:{newest}:{before:.3f}:{workspace.attempt(progress.video)}"
     return dg.RunRequest(run_key=key, partition_key=progress.video, tags={VIDEO_TAG: progress.video})
+
+
+def videos_with_newer_segments(instance: dg.DagsterInstance, partitions: Iterable[str]) -> list[str]:
+    """Videos of which one of some segments was converted after the video was joined, told by events alone."""
+    newest: dict[str, int] = {}
+    for name, event in newest_events(instance, stereo_asset.NAME, partitions).items():
+        video = video_of_partition(name)
+        newest[video] = max(event, newest.get(video, 0))
+    joined = newest_events(instance, final_asset.NAME, newest)
+    return [video for video, event in newest.items() if event > joined.get(video, 0)]
 
 
 def videos_worked_on(instance: dg.DagsterInstance) -> set[str]:
     """Videos of which a run, or a run of one of their segments, is queued or running, whoever started it."""
     names = [run.tags.get(PARTITION_TAG, "") for run in instance.get_runs(dg.RunsFilter(statuses=ACTIVE_RUNS))]
     return {video_of_partition(name) for name in names}
-
-
-def _names(progress: VideoProgress) -> list[str]:
-    return [segment_partition(progress.video, index) for index in range(progress.segments)]

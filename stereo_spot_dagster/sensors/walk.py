@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -17,8 +17,9 @@ from ..domain.errors import StereoSpotError, UnknownVideo
 _LOOKS_A_TICK = 5_000
 # Events can be committed out of order; looking again is harmless.
 _LOOK_BACK = 200
-# Storage ids of one look. A segment's run writes about 40 events.
-_IDS_A_TICK = 50_000
+# Storage ids of one look, and how far back a sensor without a cursor begins. A segment's run writes about 40 events.
+_IDS_A_TICK = 10_000
+_HISTORY = 50_000
 
 
 @dataclass(frozen=True)
@@ -79,22 +80,24 @@ def materialized_since(instance: dg.DagsterInstance, asset: str, event: int) -> 
     Bodies of events are not read: each holds a preview picture.
     """
     newest = _newest_event(instance, asset)
-    if newest <= event - _LOOK_BACK:
-        # The database is younger than the cursor: it was replaced.
-        event = 0
-    until = min(newest, max(event, 0) + _IDS_A_TICK)
+    if not event or newest <= event - _LOOK_BACK:
+        # No cursor, or one that is older than the database: what happened long ago was acted on then.
+        event = max(0, newest - _HISTORY)
+    until = min(newest, event + _IDS_A_TICK)
     found = instance.get_materialized_partitions(
         dg.AssetKey(asset), after_cursor=max(0, event - _LOOK_BACK), before_cursor=until + 1
     )
     return Materialized(tuple(sorted(found)), until)
 
 
-def newest_event_of(instance: dg.DagsterInstance, asset: str, partitions: list[str]) -> int:
-    """Storage id of the newest materialization among some partitions; 0 if there is none."""
-    found = instance.get_latest_storage_id_by_partition(
-        dg.AssetKey(asset), dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
+def newest_events(instance: dg.DagsterInstance, asset: str, partitions: Iterable[str]) -> Mapping[str, int]:
+    """Storage id of the newest materialization of each of some partitions that has one."""
+    wanted = set(partitions)
+    if not wanted:
+        return {}
+    return instance.get_latest_storage_id_by_partition(
+        dg.AssetKey(asset), dg.DagsterEventType.ASSET_MATERIALIZATION, wanted
     )
-    return max(found.values(), default=0)
 
 
 def _newest_event(instance: dg.DagsterInstance, asset: str) -> int:

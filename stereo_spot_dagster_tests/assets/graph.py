@@ -71,7 +71,8 @@ class Graph:
 def failure_words(result: dg.ExecuteInProcessResult) -> str:
     """What a person reads in the UI about the step that failed."""
     failure = next(event for event in result.all_events if event.is_step_failure).step_failure_data
-    return failure.user_failure_data.description if failure.user_failure_data else failure.error.message
+    said = failure.user_failure_data.description if failure.user_failure_data else None
+    return said or (failure.error.message if failure.error else "")
 
 
 def failed_checks(result: dg.ExecuteInProcessResult) -> set[str]:

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dagster as dg
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from sqlalchemy import text
 
 from stereo_spot_dagster.assets.partitions import SEGMENTS, VIDEOS
@@ -180,7 +182,9 @@ def _insert_runs(workspace: Workspace, instance: dg.DagsterInstance, segments: l
         tags += [{"i": run_id, "k": key, "v": value} for key, value in own.items()]
     columns = "run_id, pipeline_name, status, run_body, partition, create_timestamp, update_timestamp"
     values = ":i, 'convert_segment', 'FAILURE', :b, :p, CURRENT_TIMESTAMP, CURRENT_TIMESTAMP"
-    with instance.run_storage.connect() as connection:
+    storage = instance.run_storage
+    assert isinstance(storage, SqlRunStorage)
+    with storage.connect() as connection:
         connection.execute(text(_INSERT.format("runs", columns, values)), runs)
         connection.execute(text(_INSERT.format("run_tags", "run_id, key, value", ":i, :k, :v")), tags)
 
@@ -191,7 +195,9 @@ def _insert_events(instance: dg.DagsterInstance, segments: list[str], finished: 
         event = dg.AssetMaterialization(asset, partition=partitions[0], metadata={"preview": "x" * 30_000})
         instance.report_runless_asset_event(event)
         columns = "run_id, event, dagster_event_type, timestamp, asset_key, partition"
-        with instance.event_log_storage.index_connection() as connection:
+        storage = instance.event_log_storage
+        assert isinstance(storage, SqlEventLogStorage)
+        with storage.index_connection() as connection:
             select = f"select {columns} from event_logs where asset_key is not null order by id desc limit 1"
             row = dict(connection.execute(text(select)).mappings().one())
             row["event"] = row["event"].replace("x" * 30_000, "")

@@ -159,9 +159,10 @@ def inverse_depth(motion: Map, grid: Map, camera: CameraMotion) -> tuple[Map, Ma
     turned = _rotation_field(grid.reshape(-1, 2), camera.rotation, camera.focal_widths).reshape(grid.shape)
     rest = motion - turned.astype(np.float32)
     toward = _translation_field(grid, camera.direction, camera.focal_widths).astype(np.float32)
-    strength = np.square(toward).sum(-1)
+    strength = np.square(toward[..., 0]) + np.square(toward[..., 1])
     floor = np.float32(0.02) * strength.max()
-    return (rest * toward).sum(-1) / (strength + floor), strength / (strength + floor)
+    along = rest[..., 0] * toward[..., 0] + rest[..., 1] * toward[..., 1]
+    return along / (strength + floor), strength / (strength + floor)
 
 
 def _translation_field(place: Map, direction: Map, focal: float) -> Map:

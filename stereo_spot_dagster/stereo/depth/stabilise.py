@@ -96,12 +96,17 @@ def edge_aware(
     mixed = mean(np.stack([r * g, r * b, g * b], axis=-1))
     mixed -= mean_guide[..., [0, 0, 1]] * mean_guide[..., [1, 2, 2]]
     slope = _solve_symmetric(squares, mixed, with_value, float(tolerance) ** 2)
-    offset = mean_value - (slope * mean_guide).sum(-1)
+    offset = mean_value - _dot(slope, mean_guide)
     # Not weighted: the windows in the middle of what is unsure are those that see both sides of an edge.
     plane = plain_mean(np.concatenate([slope, offset[..., None]], axis=-1))
     plane = cv2.resize(plane, (large.shape[1], large.shape[0]), interpolation=cv2.INTER_LINEAR)
     plane = plane.reshape(*large.shape[:2], 4)
-    return (plane[..., :3] * large).sum(-1) + plane[..., 3]
+    return _dot(plane, large) + plane[..., 3]
+
+
+def _dot(a: Map, b: Map) -> Map:
+    """Sum of products of the first three channels; numpy's own sum over so short an axis takes ten times as long."""
+    return a[..., 0] * b[..., 0] + a[..., 1] * b[..., 1] + a[..., 2] * b[..., 2]
 
 
 @njit(cache=True)

@@ -136,7 +136,7 @@ class ShotTracker:
     def _learn(self, memory: _Memory, motion: _Motion, camera: CameraMotion, guess: Map) -> None:
         """Add what this frame's motion says to ``memory``."""
         grid = centred_grid(*guess.shape)
-        standing = _ramp(camera.agree, 0.35, 0.6) * _ramp(camera.agree_below, 0.15, 0.35)
+        standing = _ramp(camera.agree, 0.25, 0.45) * _ramp(camera.agree_below, 0.25, 0.5)
         travels = _ramp(1 - camera.agree, 0.1, 0.4) * (1 - standing) * _ramp(camera.explained, 0.6, 0.95)
         speed = own_motion(motion.field, grid, camera)
         moves = np.clip(speed / np.float32(2 * camera.noise) - 1, 0, 1) * motion.same
