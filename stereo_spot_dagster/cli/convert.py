@@ -115,14 +115,18 @@ def _convert_one(
 ) -> Outcome:
     started = time.monotonic()
     task = bar.add_task(label[:50], total=None, what="reading")
-    stage = ""
+    bar_of = ""
 
     def tell(what: str, done: int, total: int | None) -> None:
-        nonlocal stage
-        if what != stage:
-            stage = what
-            bar.reset(task, total=total, what=what)
-        bar.update(task, completed=done, total=total)
+        nonlocal bar_of
+        if what == "depth":
+            # Depth and rendering take turns, segment by segment: the bar counts the frames that are rendered.
+            bar.update(task, what=what)
+            return
+        if what != bar_of:
+            bar_of = what
+            bar.reset(task, total=total)
+        bar.update(task, completed=done, total=total, what=what)
 
     try:
         submission = identify(path, settings, driver=Driver.INLINE, origin="command line")
@@ -141,11 +145,18 @@ def _convert_one(
         bar.remove_task(task)
 
 
-class _FramesPerSecond(ProgressColumn):
-    """Speed of the present step."""
+class _Count(ProgressColumn):
+    """How much of how much."""
 
     def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
+        return Text(f"{task.completed:.0f}/{task.total:.0f}" if task.total else "")
+
+
+class _FramesPerSecond(ProgressColumn):
+    """Speed of steps that count frames."""
+
+    def render(self, task: Task) -> Text:
+        speed = None if task.fields["what"] == "cutting" else task.finished_speed or task.speed
         return Text(f"{speed:.1f} fps" if speed else "", "cyan")
 
 
@@ -155,7 +166,7 @@ def _progress_bar(console: Console) -> Iterator[Progress]:
         TextColumn("{task.description}", markup=False),
         TextColumn("[dim]{task.fields[what]}"),
         BarColumn(),
-        TextColumn("{task.completed:.0f}/{task.total}"),
+        _Count(),
         _FramesPerSecond(),
         TimeRemainingColumn(),
     )

@@ -16,6 +16,8 @@ from ..domain.plan import SegmentPlan
 from ..domain.settings import Container
 from ..domain.video import Delivery, FinalRecord, OutputFile, SourceRecord
 from ..media.container import MuxPlan, plan_mux
+from ..media.encode import packing_in_stream
+from ..media.hdr import codec_for
 from ..media.join import JoinJob, join
 from ..media.packets import PacketList, audio_packets
 from ..media.scan import FrameTable
@@ -215,6 +217,7 @@ def _join_job(
         segments=tuple(workspace.store.fetch(key, folder) for key in wanted),
         mux=mux,
         stereo_mode=layout.stereo_mode,
+        packed_in_stream=packing_in_stream(layout, codec_for(source.probe.video, source.settings.codec)) is not None,
         audio=audio,
         is_part=source.settings.start_s is not None or source.settings.end_s is not None,
     )

@@ -121,7 +121,7 @@ def _is_current(final: FinalRecord, source: SourceRecord, plan: SegmentPlan) -> 
     return (
         final.render_fingerprint == render_fingerprint(plan, settings)
         and final.layouts == settings.layouts
-        and final.container == plan_mux(source.probe, settings.container).container
+        and final.container == plan_mux(source.probe, settings.container, settings.codec).container
     )
 
 

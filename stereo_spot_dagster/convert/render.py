@@ -17,8 +17,9 @@ from ..domain.layout import Layout, View
 from ..domain.plan import Segment, SegmentPlan
 from ..domain.settings import ConversionSettings
 from ..domain.video import OutputFile, SourceRecord
-from ..media.encode import EncodeJob, open_encoder
+from ..media.encode import EncodeJob, open_encoder, packing_in_stream
 from ..media.frames import PictureWriter, read_pictures
+from ..media.hdr import codec_for
 from ..media.scan import FrameTable
 from ..media.verify import check_segment
 from ..stereo.frame import Frame
@@ -225,7 +226,7 @@ def _open_target(
         time_base=plan.time_base,
         pts=frames.pts[segment.first_frame : segment.end_frame] - segment.first_pts,
         frame_rate=source.probe.video.frame_rate,
-        frame_packing=layout.frame_packing,
+        frame_packing=packing_in_stream(layout, codec_for(source.probe.video, settings.codec)),
         source=source.probe.video,
     )
     path = folder / f"{layout.value}-{view.value}.mp4"

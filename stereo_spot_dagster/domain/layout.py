@@ -37,12 +37,13 @@ class Layout(StrEnum):
 
     @property
     def frame_packing(self) -> int | None:
-        """H.264 frame packing arrangement type (SEI 45), left eye first: 3 side by side, 4 top-bottom."""
-        if self in (Layout.FULL_SBS, Layout.HALF_SBS):
-            return 3
-        if self in (Layout.FULL_TB, Layout.HALF_TB):
-            return 4
-        return None
+        """H.264 frame packing arrangement type (SEI 45), left eye first: 3 side by side, 4 top-bottom.
+
+        Only for the two formats of 3D television: those sets read the stream and nothing else, while everything that
+        plays full-size layouts reads the container. One file cannot have both marks: ffmpeg 8 and 9 end with "File
+        exists" when a picture gets two Stereo 3D records, and decode nothing.
+        """
+        return _FRAME_PACKING.get(self)
 
     @property
     def description(self) -> str:
@@ -86,6 +87,8 @@ _STEREO_MODE: dict[Layout, str | None] = {
     Layout.CROSS_EYED: "right_left",
     Layout.LEFT_RIGHT: None,
 }
+
+_FRAME_PACKING = {Layout.HALF_SBS: 3, Layout.HALF_TB: 4}
 
 _SUFFIX: dict[Layout, str] = {
     Layout.FULL_SBS: "_LRF_Full_SBS",

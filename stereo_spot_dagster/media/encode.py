@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domain.errors import ToolUnavailable
+from ..domain.layout import Layout
 from ..domain.picture import PixelFormat
 from ..domain.probe import ColorTags, VideoStream
 from ..domain.settings import Codec
@@ -58,6 +59,11 @@ class EncodeJob:
     frame_rate: Fraction
     frame_packing: int | None
     source: VideoStream
+
+
+def packing_in_stream(layout: Layout, codec: Codec) -> int | None:
+    """Frame packing type that the stream itself carries; None where the container says how the eyes are packed."""
+    return layout.frame_packing if codec is Codec.H264 else None
 
 
 def track_timescale(base: TimeBase) -> int:
@@ -149,11 +155,10 @@ def _tag_options(tags: ColorTags) -> dict[str, str]:
 
 
 def _x264_options(job: EncodeJob) -> dict[str, object]:
-    # Segments are joined without re-encoding, so none may refer to pictures outside itself. The container says how the
-    # eyes are packed; a frame packing SEI would say it twice, and of such a file ffmpeg 9.0.2 decodes not one picture
-    # ("File exists": two Stereo 3D records on a frame).
+    # Segments are joined without re-encoding, so none may refer to pictures outside itself.
+    params = ["open-gop=0"] + ([f"frame-packing={job.frame_packing}"] if job.frame_packing is not None else [])
     quality: dict[str, object] = {"qp": 0} if job.crf == 0 else {"crf": job.crf}
-    return quality | {"preset": job.preset, "x264-params": "open-gop=0"}
+    return quality | {"preset": job.preset, "x264-params": ":".join(params)}
 
 
 def _x265_options(job: EncodeJob) -> dict[str, object]:

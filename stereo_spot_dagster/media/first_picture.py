@@ -22,16 +22,33 @@ def decoded_format(path: Path, index: int, name: str) -> str:
     Raises:
         InputRefused: it cannot decode the stream.
     """
-    shown = safe_input(path)[str(index)].filter("showinfo")
-    node = ffmpeg.output(shown, "pipe:1", format="null", **{"frames:v": 1})
     try:
-        messages = run_verbose(node, subject=name, timeout_s=_TIMEOUT_S)
+        messages = _shown(path, index, name)
     except FfmpegFailed as error:
         raise InputRefused(name, f"its video cannot be decoded ({error.cause})", "Convert it to H.264 first") from None
     found = re.search(r"\bfmt:(\w+)", messages)
     if not found:
         raise InputRefused(name, "its video has no pictures that can be decoded", "Check the file with a player")
     return found.group(1)
+
+
+def packing_in_picture(path: Path, index: int, name: str) -> str | None:
+    """How the stream itself says that the eyes are packed, in ffmpeg's words (``side by side``); None if it does not.
+
+    ffprobe names the record of a frame but not its type, so ffmpeg is asked.
+
+    Raises:
+        FfmpegFailed: the stream cannot be decoded.
+    """
+    found = re.search(r"Stereo 3D: type - ([a-z ]+[a-z])", _shown(path, index, name))
+    return found.group(1) if found else None
+
+
+def _shown(path: Path, index: int, name: str) -> str:
+    """What ffmpeg says of the first picture."""
+    shown = safe_input(path)[str(index)].filter("showinfo")
+    node = ffmpeg.output(shown, "pipe:1", format="null", **{"frames:v": 1})
+    return run_verbose(node, subject=name, timeout_s=_TIMEOUT_S)
 
 
 def first_picture_side_data(path: Path, index: int, name: str) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ class JoinJob:
         segments: the encoded segment files, in order.
         mux: container and streams.
         stereo_mode: Matroska stereo mode of the layout; None for a single eye.
+        packed_in_stream: True if the stream carries it already, so that the container must not.
         audio: the source's audio packets by stream index.
         is_part: True where a start or end was asked for.
     """
@@ -58,8 +59,14 @@ class JoinJob:
     segments: tuple[Path, ...]
     mux: MuxPlan
     stereo_mode: str | None
+    packed_in_stream: bool
     audio: dict[int, PacketList]
     is_part: bool
+
+    @property
+    def container_mode(self) -> str | None:
+        """The stereo mode that the container shall carry."""
+        return None if self.packed_in_stream else self.stereo_mode
 
 
 def join(job: JoinJob, target: Path, scratch: Path) -> None:
@@ -81,7 +88,7 @@ def join(job: JoinJob, target: Path, scratch: Path) -> None:
             break
         shift += error
     if job.mux.container is Container.MP4:
-        mode = _STEREO3D.get(job.stereo_mode or "")
+        mode = _STEREO3D.get(job.container_mode or "")
         last = job.frames.last_duration * job.plan.time_base.numerator
         finish_mp4(muxed, target, stereo3d=mode, last_frame_duration=last)
         muxed.unlink()
@@ -150,8 +157,8 @@ def _streams_and_options(
     if job.is_part:
         options["copypriorss"] = 0
     options |= repeated("metadata:s:0", [f"{name}=" for name in _STATISTICS])
-    if mkv and job.stereo_mode:
-        options["metadata:s:v:0"] = f"stereo_mode={job.stereo_mode}"
+    if mkv and job.container_mode:
+        options["metadata:s:v:0"] = f"stereo_mode={job.container_mode}"
     if not mkv:
         options["video_track_timescale"] = track_timescale(job.plan.time_base)
         options["movflags"] = "use_metadata_tags" if job.mux.tag_keys else "0"

@@ -25,6 +25,9 @@ _SMALL_BATCH = 32
 STALL_S = 120.0
 # Sound may go on for a while after the last picture; hours of it are a wrong header.
 _BELIEVABLE_EXCESS_S = 10.0
+# What Matroska says at the end of a file that was cut off; this much may be lost with its last packets.
+_CUT_OFF_SIGN = "file ended prematurely"
+_BELIEVABLE_LOSS_S = 0.5
 _DAMAGE_SIGNS = (
     "invalid nal",
     "error while decoding",
@@ -150,11 +153,11 @@ def scan(
     rows = read_framecrc(frame_list)
     if not len(rows.pts):
         raise InputRefused(name, "not one picture of its video can be decoded", "Check the file with a player")
-    _refuse_cut_off(name, messages)
     packet_rows = read_framecrc(packet_list)
     times = settle_times(rows, packet_rows, report.video)
     scene_start = np.concatenate(shots)[: len(times.pts)]
     frames = FrameTable(rows.time_base, times.pts, rows.crc, scene_start, times.last_duration)
+    _refuse_cut_off(report, frames, messages)
     uniform = bool((rows.size == rows.size[0]).all())
     warnings = times.warnings + _oddities(messages, report, frames, packet_rows, uniform)
     return Scan(frames, _packet_table(packet_rows, rows.time_base), uniform, warnings)
@@ -192,11 +195,23 @@ def _packet_table(rows: FramecrcRows, base: TimeBase) -> PacketTable | None:
     return PacketTable(pts, rows.key)
 
 
-def _refuse_cut_off(name: str, messages: str) -> None:
-    """A file whose index promises more than is there was not copied whole; a part of a film is not a film."""
+def _refuse_cut_off(report: ProbeReport, frames: FrameTable, messages: str) -> None:
+    """A file whose index or header promises more than is there was not copied whole; a part of a film is not a film.
+
+    A recording that was interrupted has no such promise in its header and is converted as far as it goes.
+    """
     lowered = messages.lower()
-    if "partial file" in lowered or "stream ends prematurely" in lowered:
-        raise InputRefused(name, "the file is truncated: it ends before its index says (incomplete)", "Copy it again")
+    promised_s = report.duration_s or 0.0
+    short = _CUT_OFF_SIGN in lowered and promised_s > _end_s(frames) + _BELIEVABLE_LOSS_S
+    if short or "partial file" in lowered or "stream ends prematurely" in lowered:
+        raise InputRefused(
+            report.file_name, "the file is truncated: it ends before its index says (incomplete)", "Copy it again"
+        )
+
+
+def _end_s(frames: FrameTable) -> float:
+    """Seconds from the first frame to the end of the last."""
+    return float(frames.time_base.seconds(int(frames.pts[-1] - frames.pts[0]) + frames.last_duration))
 
 
 def _oddities(
@@ -207,12 +222,14 @@ def _oddities(
     lowered = messages.lower()
     if any(sign in lowered for sign in _DAMAGE_SIGNS):
         notes.append("parts of the video are damaged; what the decoder could save was converted")
+    if _CUT_OFF_SIGN in lowered:
+        notes.append("the file ends in the middle of its data; it was converted as far as it goes")
     if len(packets.key) and packets.key.any() and not packets.key[0]:
         notes.append("it begins in the middle of a shot; what comes before its first key frame cannot be decoded")
     if not uniform:
         size = f"{report.video.width}x{report.video.height}"
         notes.append(f"the size of its pictures changes; all of them were brought to {size}")
-    end_s = float(frames.time_base.seconds(int(frames.pts[-1] - frames.pts[0]) + frames.last_duration))
+    end_s = _end_s(frames)
     if report.duration_s and report.duration_s > 2 * end_s + _BELIEVABLE_EXCESS_S:
         notes.append(f"it claims to last {report.duration_s:.0f} s, but its pictures end after {end_s:.1f} s")
     return tuple(notes)

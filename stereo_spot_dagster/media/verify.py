@@ -14,6 +14,7 @@ from ..domain.errors import FfmpegFailed
 from ..domain.probe import ColorTags
 from ..domain.settings import Codec, Container
 from .container import CarriedStream
+from .first_picture import packing_in_picture
 from .framecrc import read_framecrc
 from .join import JoinJob
 from .mp4_boxes import moov_is_first
@@ -62,7 +63,7 @@ def check_final(job: JoinJob, result: Path, codec: Codec, scratch: Path) -> list
         _check_audio(job, packets, audio, made_audio, base.seconds(int(times[0])) if len(times) else Fraction(0)),
         _check_streams(job, document),
         _check_color(job.plan.picture.tagged, video),
-        _check_signalling(job, video),
+        _check_signalling(job, result, video),
         _check_fast_start(job, result),
     ]
 
@@ -162,15 +163,22 @@ def _check_color(tags: ColorTags, video: dict[str, Any]) -> CheckOutcome:
 _MODE_WORDS = {"left_right": "side by side", "right_left": "side by side", "top_bottom": "top and bottom"}
 
 
-def _check_signalling(job: JoinJob, video: dict[str, Any]) -> CheckOutcome:
-    """Container side data says how the eyes are packed. MP4's st3d box has no word for cross-eyed or anaglyph."""
+def _check_signalling(job: JoinJob, result: Path, video: dict[str, Any]) -> CheckOutcome:
+    """The container says how the eyes are packed, or the stream does. MP4's st3d box has no word for cross-eyed or
+    anaglyph."""
     side_data = {entry.get("side_data_type"): entry for entry in video.get("side_data_list", [])}
     found = str(side_data.get("Stereo 3D", {}).get("type", "none")).lower()
-    mode = job.stereo_mode or ""
+    mode = job.container_mode or ""
     expressible = mode in _MODE_WORDS and (job.mux.container is Container.MKV or mode != "right_left")
     wanted = _MODE_WORDS[mode] if expressible else "none"
     passed = found == wanted or (not expressible and found in ("none", "2d"))
-    return CheckOutcome(name="signalling_3d", passed=passed, detail=found if passed else f"{found} instead of {wanted}")
+    if job.packed_in_stream:
+        found = packing_in_picture(result, video["index"], job.name) or "none"
+        wanted = _MODE_WORDS[job.stereo_mode or ""]
+        passed = passed and found == wanted
+    where = "in the stream" if job.packed_in_stream else "in the container"
+    words = f"{found} {where}" if passed else f"{found} instead of {wanted} {where}"
+    return CheckOutcome(name="signalling_3d", passed=passed, detail=words)
 
 
 def _check_fast_start(job: JoinJob, result: Path) -> CheckOutcome:

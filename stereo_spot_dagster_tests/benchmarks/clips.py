@@ -11,7 +11,7 @@ from stereo_spot_dagster.media.process import file_url, run
 
 
 def make_clip(target: Path, *, width: int, height: int, frames: int) -> Path:
-    """``frames`` frames of Big Buck Bunny at ``width`` x ``height``, H.264, with its sound, the clip repeated as needed."""
+    """``frames`` frames of Big Buck Bunny at ``width`` x ``height``: H.264 with sound, repeated as needed."""
     source = ffmpeg.input(file_url(demo_clip()), stream_loop=-1)
     picture = source["v:0"].filter("scale", width, height, flags="lanczos")
     options = {

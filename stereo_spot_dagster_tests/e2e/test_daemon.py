@@ -99,7 +99,7 @@ def test_a_growing_file_is_left_alone_until_it_is_complete(stack: Stack, tmp_pat
         for part in range(0, len(whole), len(whole) // 4 + 1):
             file.write(whole[part : part + len(whole) // 4 + 1])
             file.flush()
-            time.sleep(4)
+            time.sleep(2)
         time.sleep(8)
         assert not _videos(stack.home, "growing-"), "it was taken while somebody had it open for writing"
     wait_for(lambda: (stack.home.done / "growing_LRF_Full_SBS.mp4").exists(), 240, "the grown file")

@@ -18,7 +18,7 @@ from .clips import FAST, make_clip
 from .graphql import backfill, launch_job, materialize, reexecute, wait_for_run
 from .stack import Home, Stack, running_stack, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 SEGMENT_ASSETS = ["depth_segments", "stereo_segments"]
@@ -112,7 +112,7 @@ def test_a_segment_rerun_in_the_ui_is_made_anew_and_joined_once(stack: Stack, vi
     assert run.status is dg.DagsterRunStatus.SUCCESS
     assert depth.stat().st_ino != before[0]
     wait_for(lambda: count(stack, "final_video") > before[1], 120, "the video to be joined again")
-    _wait_for_ticks(stack, "join", 3)
+    _wait_for_ticks(stack, "join", 2)
     assert count(stack, "final_video") == before[1] + 1
 
 
@@ -121,7 +121,7 @@ def test_a_backfill_of_segments_works_and_is_joined_once(stack: Stack, video: st
     backfill(stack, SEGMENT_ASSETS, [f"{video}.00000", f"{video}.00001"])
     wait_for(lambda: count(stack, "stereo_segments") == before[0] + 2, 180, "both segments")
     wait_for(lambda: count(stack, "final_video") > before[1], 120, "the video to be joined again")
-    _wait_for_ticks(stack, "join", 3)
+    _wait_for_ticks(stack, "join", 2)
     assert count(stack, "final_video") == before[1] + 1
 
 

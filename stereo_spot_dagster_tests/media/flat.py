@@ -102,6 +102,7 @@ def convert(
         segments=encoded,
         mux=mux,
         stereo_mode="left_right",
+        packed_in_stream=False,
         audio=audio_packets(path, source.report, scratch),
         is_part=start_s is not None or end_s is not None,
     )

@@ -48,6 +48,12 @@ def test_where_the_camera_moves_depth_is_mostly_right_and_beats_the_ramp(name: s
     assert own - slope > 0.4 * (1 - slope)
 
 
+@pytest.mark.parametrize("name", ["sideways", "tracking"])
+def test_big_things_that_fill_half_the_picture_are_not_taken_for_the_background(name: str) -> None:
+    clip, depth = seen(name, seed=6)
+    assert correlations(clip, depth)[0] > 0.85
+
+
 def test_where_things_move_before_a_still_camera_depth_beats_the_ramp() -> None:
     own, slope = np.mean([correlations(*seen("walkers", seed)) for seed in (21, 24, 25, 26)], axis=0)
     assert own > slope + 0.01

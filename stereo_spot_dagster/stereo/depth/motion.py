@@ -44,6 +44,7 @@ class CameraMotion:
         noise: motion below this (widths) means nothing.
         agree: share of the picture that ``pure_rotation`` explains, 0..1.
         agree_below: the same for the lowest third, where the ground is.
+        agree_corners: the same for the upper corners, where the background is.
         explained: share of the rest that the full model explains, 0..1.
     """
 
@@ -54,6 +55,7 @@ class CameraMotion:
     noise: float
     agree: float
     agree_below: float
+    agree_corners: float
     explained: float
 
 
@@ -118,6 +120,7 @@ def fit_camera(
     across = np.abs(_across(place, moved, direction, focal, rotation))
     agrees = off < 2 * noise
     below = place[:, 1] > place[:, 1].max() / 3
+    corners = (place[:, 1] < place[:, 1].min() / 3) & (np.abs(place[:, 0]) > 0.25)
     rest = w * ~agrees
     return CameraMotion(
         rotation=rotation,
@@ -127,6 +130,7 @@ def fit_camera(
         noise=noise,
         agree=float((w * agrees).sum() / w.sum()),
         agree_below=float((w * agrees * below).sum() / max(float((w * below).sum()), 1e-9)),
+        agree_corners=float((w * agrees * corners).sum() / max(float((w * corners).sum()), 1e-9)),
         explained=float((rest * (across < 2 * noise)).sum() / max(float(rest.sum()), 1e-9)),
     )
 

@@ -136,7 +136,7 @@ class ShotTracker:
     def _learn(self, memory: _Memory, motion: _Motion, camera: CameraMotion, guess: Map) -> None:
         """Add what this frame's motion says to ``memory``."""
         grid = centred_grid(*guess.shape)
-        standing = _ramp(camera.agree, 0.25, 0.45) * _ramp(camera.agree_below, 0.25, 0.5)
+        standing = _stands_still(camera)
         travels = _ramp(1 - camera.agree, 0.1, 0.4) * (1 - standing) * _ramp(camera.explained, 0.6, 0.95)
         speed = own_motion(motion.field, grid, camera)
         moves = np.clip(speed / np.float32(2 * camera.noise) - 1, 0, 1) * motion.same
@@ -183,6 +183,15 @@ def _seen_before(field: Map) -> Map:
     stretch = slopes(in_pixels[..., 0])[0] + slopes(in_pixels[..., 1])[1]
     closed = cv2.erode(np.clip(2 - 4 * stretch, 0, 1), np.ones((3, 3), np.uint8))
     return closed * follow(np.ones((height, width), np.float32), field * -width, outside=0.0)
+
+
+def _stands_still(camera: CameraMotion) -> float:
+    """0..1: whether what moves does so on its own before a camera that stands, or only turns.
+
+    A camera that travels moves the ground below; and what it turns with, to keep it in place, is not the background.
+    """
+    still = _ramp(camera.agree, 0.25, 0.45) * _ramp(camera.agree_below, 0.15, 0.35)
+    return still * _ramp(camera.agree_corners, 0.05, 0.2)
 
 
 def _weigh(memory: _Memory, guess: Map) -> Map:
