@@ -18,11 +18,12 @@ from ..assets.segments import segments
 from ..assets.source_video import source_video
 from ..assets.stereo_segments import stereo_segments
 from ..assets.studio import Studio, listening
-from ..convert.intake import submit
+from ..convert.intake import look_into, submit
 from ..convert.progress import Stage, video_progress
 from ..convert.workspace import Workspace, home_folder
 from ..domain.errors import InputRefused, StereoSpotError, VideoBusy
 from ..domain.video import Driver, FinalRecord, Submission
+from ..storage import keys
 from ..storage.keys import segment_partition
 
 Progress = Callable[[str, int, int | None], None]
@@ -90,6 +91,9 @@ class Session:
             done = self._finished(submission)
             if done:
                 return done
+            if not self.workspace.store.exists(keys.source_record(submission.video)):
+                # A file that cannot be converted is refused at once, before Dagster's storage is opened for it.
+                look_into(self.workspace, submission)
             submit(self.workspace, submission)
             self.instance.add_dynamic_partitions(str(VIDEOS.name), [submission.video])
             with listening(progress):

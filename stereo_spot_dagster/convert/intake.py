@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..domain.errors import InputRefused, ProofFailed
+from ..domain.probe import ProbeReport
 from ..domain.settings import ConversionSettings
 from ..domain.video import Driver, Refusal, SourceRecord, Submission, content_identity, video_key
 from ..media.probe import probe
@@ -45,6 +46,20 @@ def submit(workspace: Workspace, submission: Submission) -> None:
     workspace.save(submission, keys.submission(submission.video))
 
 
+def look_into(workspace: Workspace, submission: Submission) -> ProbeReport:
+    """What the source holds, without taking it in.
+
+    Raises:
+        InputRefused: it cannot be converted; the reason is also written down with the video.
+    """
+    try:
+        return _probe(submission)
+    except InputRefused as refused:
+        submit(workspace, submission)
+        refuse(workspace, submission, str(refused))
+        raise
+
+
 def take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
     """Copy the source into the store, look into it, and accept it.
 
@@ -80,12 +95,17 @@ def _existing(workspace: Workspace, submission: Submission) -> SourceRecord | No
     return record
 
 
-def _take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
+def _probe(submission: Submission) -> ProbeReport:
     original = Path(submission.source)
     if not original.is_file():
         raise InputRefused(submission.name, f"it is no longer there ({original})", "Put it back, or remove the video")
+    return probe(original, name=submission.name)
+
+
+def _take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
+    original = Path(submission.source)
     # Looked into before it is copied: what is refused costs no space.
-    report = probe(original, name=submission.name)
+    report = _probe(submission)
     key = keys.source(submission.video, original.suffix)
     with workspace.folder() as folder:
         copy = folder / "source"

@@ -79,12 +79,21 @@ def test_the_definitions_load_for_dg_with_five_assets_in_three_groups(home: Home
     listed = home.run("dg", "list", "defs", "--json")
     assert listed.returncode == 0, listed.stdout + listed.stderr
     found = json.loads(listed.stdout)
-    assert {asset["asset_key"]: asset["group"] for asset in found["assets"]} == {
+    assert {asset["asset_key"]: asset["group_name"] for asset in found["assets"]} == {
         "source_video": "intake",
         "segments": "intake",
         "depth_segments": "conversion",
         "stereo_segments": "conversion",
         "final_video": "delivery",
+    }
+    assert all(asset["description"] and asset["kinds"] and asset["owners"] for asset in found["assets"])
+    edges = {asset["asset_key"]: asset["dependency_keys"] for asset in found["assets"]}
+    assert edges == {
+        "source_video": [],
+        "segments": ["source_video"],
+        "depth_segments": ["segments"],
+        "stereo_segments": ["depth_segments"],
+        "final_video": ["stereo_segments"],
     }
     assert {sensor["name"] for sensor in found["sensors"]} == {"drop_folder", "fan_out", "join"}
     assert {"add_video", "convert_video"} <= {job["name"] for job in found["jobs"]}
