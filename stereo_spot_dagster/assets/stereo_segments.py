@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ..convert.depth import existing_depth
-from ..convert.render import RenderedSegment, render_fingerprint, render_segment
+from ..convert.render import RenderedSegment, Rendering, render_segment
 from ..domain.errors import VideoIncomplete
 from ..domain.plan import Segment, SegmentPlan
 from ..domain.video import SourceRecord
@@ -64,7 +64,7 @@ def stereo_segments(
 def materialization(
     studio: Studio, source: SourceRecord, plan: SegmentPlan, segment: Segment, rendered: RenderedSegment
 ) -> dg.MaterializeResult:
-    fingerprint = render_fingerprint(plan, source.settings)
+    fingerprint = Rendering(plan, source.settings).fingerprint
     return dg.MaterializeResult(
         asset_key=NAME,
         data_version=dg.DataVersion(f"{fingerprint}-{segment.index}"),

@@ -19,7 +19,7 @@ from ..assets.studio import Studio
 from ..convert.finish import deliver, delivered_paths
 from ..convert.intake import identify, submit
 from ..convert.progress import Stage, VideoProgress, known_videos, video_progress
-from ..convert.render import outputs_of
+from ..convert.render import Rendering
 from ..domain.errors import InvalidSettings, StereoSpotError, UnknownVideo, VideoBusy
 from ..domain.settings import parse_settings
 from ..domain.video import Attempt, Driver
@@ -61,6 +61,7 @@ def submit_all(session: Session, paths: list[Path], values: dict[str, Any], cons
             console.print(Text(f"{path.name} is finished already (video {submission.video})"))
         else:
             submit(session.workspace, submission)
+            session.instance.add_dynamic_partitions(str(VIDEOS.name), [submission.video])
         submitted.append(submission.video)
     if not session.daemon_is_alive():
         console.print("No daemon is running: the videos wait until `make dev` or `dagster dev` is started.")
@@ -234,11 +235,10 @@ def _remaining_s(session: Session, progress: VideoProgress) -> float | None:
     """Seconds to go, from the times at which the finished segments were stored."""
     if not progress.plan or not progress.source:
         return None
-    times = []
-    for segment in progress.plan.segments:
-        if segment.index not in progress.missing:
-            stored = session.workspace.store.stat(outputs_of(progress.plan, progress.source.settings, segment)[0][2])
-            times += [stored.modified_s] if stored else []
+    rendering, store = Rendering(progress.plan, progress.source.settings), session.workspace.store
+    finished = [segment for segment in progress.plan.segments if segment.index not in progress.missing]
+    stored = [store.stat(next(iter(rendering.files(segment).values()))) for segment in finished]
+    times = [found.modified_s for found in stored if found]
     if len(times) < 2 or max(times) == min(times):
         return None
     return len(progress.missing) * (max(times) - min(times)) / (len(times) - 1)

@@ -23,7 +23,7 @@ from ..media.packets import PacketList, audio_packets
 from ..media.scan import FrameTable
 from ..media.verify import check_final
 from ..storage import keys
-from .render import outputs_of, render_fingerprint
+from .render import Rendering
 from .workspace import Workspace
 
 
@@ -48,11 +48,8 @@ class FinishedVideo:
 
 def missing_segments(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) -> list[int]:
     """Indexes of the segments that have not all of their files in the store."""
-    return [
-        segment.index
-        for segment in plan.segments
-        if not all(workspace.store.exists(key) for _, _, key in outputs_of(plan, source.settings, segment))
-    ]
+    rendering = Rendering(plan, source.settings)
+    return [segment.index for segment in plan.segments if not rendering.is_stored(workspace.store, segment)]
 
 
 def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) -> FinishedVideo:
@@ -93,7 +90,7 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
         if passed:
             record = FinalRecord(
                 video=source.video,
-                render_fingerprint=render_fingerprint(plan, source.settings),
+                render_fingerprint=Rendering(plan, source.settings).fingerprint,
                 layouts=source.settings.layouts,
                 container=mux.container,
                 outputs=outputs,
@@ -202,12 +199,8 @@ def _join_job(
     view: View,
     folder: Path,
 ) -> JoinJob:
-    wanted = [
-        next(
-            key for found, which, key in outputs_of(plan, source.settings, segment) if (found, which) == (layout, view)
-        )
-        for segment in plan.segments
-    ]
+    rendering = Rendering(plan, source.settings)
+    wanted = [rendering.files(segment)[layout, view] for segment in plan.segments]
     return JoinJob(
         name=source.name,
         source=original,

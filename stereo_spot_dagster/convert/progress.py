@@ -10,7 +10,7 @@ from ..domain.video import Driver, FinalRecord, Refusal, SourceRecord, Submissio
 from ..media.container import plan_mux
 from ..storage import keys
 from .planning import existing_plan
-from .render import render_fingerprint
+from .render import Rendering
 from .workspace import Workspace
 
 
@@ -55,7 +55,7 @@ class VideoProgress:
     @property
     def fingerprint(self) -> str:
         """Names the rendering that the present settings ask for; empty before there is a plan."""
-        return render_fingerprint(self.plan, self.source.settings) if self.plan and self.source else ""
+        return Rendering(self.plan, self.source.settings).fingerprint if self.plan and self.source else ""
 
 
 def video_progress(workspace: Workspace, video: str) -> VideoProgress:
@@ -104,14 +104,11 @@ def known_videos(workspace: Workspace) -> list[str]:
 
 def _missing(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) -> tuple[int, ...]:
     """Indexes of segments that have not all of their files: by a listing, as sensors ask for this all the time."""
-    fingerprint = render_fingerprint(plan, source.settings)
-    missing: set[int] = set()
-    for layout in source.settings.layouts:
-        for view in layout.views:
-            wanted = {keys.stereo(plan.video, layout, view, fingerprint, part): part.index for part in plan.segments}
-            folder = next(iter(wanted)).rpartition("/")[0]
-            there = {stored.key for stored in workspace.store.objects(f"{folder}/")}
-            missing.update(index for key, index in wanted.items() if key not in there)
+    rendering = Rendering(plan, source.settings)
+    files = {key: segment.index for segment in plan.segments for key in rendering.files(segment).values()}
+    folders = {key.rpartition("/")[0] for key in files}
+    there = {stored.key for folder in folders for stored in workspace.store.objects(f"{folder}/")}
+    missing = {index for key, index in files.items() if key not in there}
     return tuple(sorted(missing))
 
 
@@ -119,7 +116,7 @@ def _is_current(final: FinalRecord, source: SourceRecord, plan: SegmentPlan) -> 
     """Whether the finished files are what the present settings ask for."""
     settings = source.settings
     return (
-        final.render_fingerprint == render_fingerprint(plan, settings)
+        final.render_fingerprint == Rendering(plan, settings).fingerprint
         and final.layouts == settings.layouts
         and final.container == plan_mux(source.probe, settings.container, settings.codec).container
     )

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from ..stereo.preview import disparity_histogram, preview_strip
 from ..stereo.warp import make_synthesizer
 from ..stereo.warp.disparity import disparity_from_depth
 from ..storage import keys
+from ..storage.base import MediaStore
 from .depth import DepthRecord, depth_fingerprint, read_depth
 from .overlap import Behind, ahead
 from .workspace import Workspace
@@ -78,25 +80,40 @@ class _Target:
     writer: PictureWriter
 
 
-def render_fingerprint(plan: SegmentPlan, settings: ConversionSettings) -> str:
-    """Names a rendering: the plan, the depth, and every setting that changes a sample of the result."""
-    relevant = settings.model_dump_json(exclude={"layouts", "container", "depth", "start_s", "end_s", "segment_frames"})
-    return hashlib.sha256(f"{plan.digest}:{depth_fingerprint(plan)}:{relevant}".encode()).hexdigest()[:12]
+@dataclass(frozen=True)
+class Rendering:
+    """What some settings ask of a plan: the files that each segment shall have.
 
+    Attributes:
+        plan: the segment plan.
+        settings: the conversion settings.
+    """
 
-def outputs_of(plan: SegmentPlan, settings: ConversionSettings, segment: Segment) -> list[tuple[Layout, View, str]]:
-    """(layout, view, store key) of each file that a segment shall have."""
-    fingerprint = render_fingerprint(plan, settings)
-    return [
-        (layout, view, keys.stereo(plan.video, layout, view, fingerprint, segment))
-        for layout in settings.layouts
-        for view in layout.views
-    ]
+    plan: SegmentPlan
+    settings: ConversionSettings
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """Names the rendering: the plan, the depth, and every setting that changes a sample of the result.
 
-def is_rendered(workspace: Workspace, plan: SegmentPlan, settings: ConversionSettings, segment: Segment) -> bool:
-    """True if every file of the segment is in the store; files get there only after they were checked."""
-    return all(workspace.store.exists(key) for _, _, key in outputs_of(plan, settings, segment))
+        Settings at their default do not count, so that a setting added later leaves finished videos finished.
+        """
+        others = {"layouts", "container", "depth", "start_s", "end_s", "segment_frames"}
+        relevant = self.settings.model_dump_json(exclude=others, exclude_defaults=True)
+        words = f"{self.plan.digest}:{depth_fingerprint(self.plan)}:{relevant}"
+        return hashlib.sha256(words.encode()).hexdigest()[:12]
+
+    def files(self, segment: Segment) -> dict[tuple[Layout, View], str]:
+        """Store key of each file of a segment."""
+        return {
+            (layout, view): keys.stereo(self.plan.video, layout, view, self.fingerprint, segment)
+            for layout in self.settings.layouts
+            for view in layout.views
+        }
+
+    def is_stored(self, store: MediaStore, segment: Segment) -> bool:
+        """True if every file of the segment is in the store; files get there only after they were checked."""
+        return all(store.exists(key) for key in self.files(segment).values())
 
 
 def render_segment(
@@ -124,7 +141,7 @@ def render_segment(
         checks = _check_all(targets, segment, folder, source.name)
         outputs: list[OutputFile] = []
         if all(outcome.passed for outcome in checks):
-            wanted = {(layout, view): key for layout, view, key in outputs_of(plan, source.settings, segment)}
+            wanted = Rendering(plan, source.settings).files(segment)
             for target in targets:
                 stored = workspace.store.put(target.path, wanted[target.layout, target.view])
                 outputs.append(

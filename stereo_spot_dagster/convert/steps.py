@@ -12,7 +12,7 @@ from .depth import DepthRecord, estimate_depth, existing_depth
 from .finish import FinishedVideo, finish_video
 from .intake import submit, take_in
 from .planning import existing_plan, make_plan
-from .render import RenderedSegment, is_rendered, render_segment
+from .render import RenderedSegment, Rendering, render_segment
 from .workspace import Workspace
 
 Progress = Callable[[str, int, int | None], None]
@@ -50,8 +50,9 @@ def conversion_steps(workspace: Workspace, submission: Submission, progress: Pro
     plan = existing_plan(workspace, source) or make_plan(workspace, source, progress)
     yield plan
     frames = workspace.frames(plan)
+    rendering = Rendering(plan, source.settings)
     for segment in plan.segments:
-        if is_rendered(workspace, plan, source.settings, segment):
+        if rendering.is_stored(workspace.store, segment):
             continue
 
         def tell(done: int, segment: Segment = segment) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -99,8 +100,14 @@ class SegmentPlan(BaseModel):
 
     @property
     def digest(self) -> str:
-        """16 hex digits that differ when any frame would be cut differently."""
-        return hashlib.sha256(self.model_dump_json(exclude={"tool", "warnings"}).encode()).hexdigest()[:16]
+        """16 hex digits that differ when any frame would be cut or look differently."""
+        picture = self.picture
+        content = [
+            [self.source_sha256, str(self.time_base), self.first_source_frame, self.first_pts, self.mode, self.depth],
+            [picture.width, picture.height, picture.pixel_format.ffmpeg_name, picture.filters],
+            [[s.first_frame, s.frames, s.first_pts, s.end_pts, s.overlap_frames, s.skip_frames] for s in self.segments],
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 
 def coverage_problem(segments: tuple[Segment, ...], frames: int) -> str | None:

@@ -108,8 +108,11 @@ class ConversionSettings(BaseModel):
 
     @property
     def fingerprint(self) -> str:
-        """16 hex digits that differ when any setting differs."""
-        return _digest(self.model_dump(mode="json"))
+        """16 hex digits that differ when any setting differs.
+
+        Settings at their default do not count: one that is added later changes no key of a known video.
+        """
+        return _digest(self.model_dump(mode="json", exclude_defaults=True))
 
     @property
     def depth_fingerprint(self) -> str:

@@ -1,6 +1,6 @@
 """Runs every benchmark, prints the tables, and writes one JSON file for each into a folder.
 
-    python -m stereo_spot_dagster_tests.benchmarks FOLDER [NAME ...]
+python -m stereo_spot_dagster_tests.benchmarks FOLDER [NAME ...]
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from stereo_spot_dagster.assets.partitions import SEGMENTS, VIDEOS
 from stereo_spot_dagster.assets.studio import Studio
 from stereo_spot_dagster.convert.intake import identify, submit
 from stereo_spot_dagster.convert.progress import video_progress
-from stereo_spot_dagster.convert.render import outputs_of, render_fingerprint
+from stereo_spot_dagster.convert.render import Rendering
 from stereo_spot_dagster.convert.steps import conversion_steps
 from stereo_spot_dagster.convert.workspace import Workspace
 from stereo_spot_dagster.domain.plan import Segment, SegmentPlan
@@ -135,9 +135,10 @@ def _store(
     submit(workspace, submission.model_copy(update={"video": video}))
     workspace.save(source, keys.source_record(video))
     workspace.save(plan, keys.manifest(video))
+    rendering = Rendering(plan, source.settings)
     rendered = plan.segments if finished else plan.segments[: count // 2]
     files = [segment.cut_key for segment in plan.segments] + [plan.frames_key, source.key]
-    files += [key for segment in rendered for _, _, key in outputs_of(plan, source.settings, segment)]
+    files += [key for segment in rendered for key in rendering.files(segment).values()]
     for key in files:
         path = workspace.home / key
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -145,7 +146,7 @@ def _store(
     if finished:
         final = FinalRecord(
             video=video,
-            render_fingerprint=render_fingerprint(plan, source.settings),
+            render_fingerprint=rendering.fingerprint,
             layouts=source.settings.layouts,
             container=Container.MP4,
             outputs=(),

