@@ -47,7 +47,7 @@ def segments(context: dg.AssetExecutionContext, studio: Studio) -> Iterator[dg.A
             plan = existing_plan(workspace, source) if reporting.continues(context) else None
             plan = plan or make_plan(workspace, source, tell)
         except InputRefused as refused:
-            refuse(workspace, workspace.submission(video), str(refused))
+            refuse(workspace, workspace.submission(video), refused)
             raise
         frames = workspace.frames(plan)
 

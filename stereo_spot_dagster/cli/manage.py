@@ -122,6 +122,9 @@ def retry(session: Session, video: str, console: Console) -> list[Path]:
     submission = session.workspace.submission(video)
     if session.active_runs(video) or session.is_locked(video):
         raise VideoBusy(video, "it is being converted right now", f"See: stereo-spot status {video}")
+    refusal = session.workspace.refusal(video)
+    if refusal and refusal.wrong_settings:
+        raise InvalidSettings(video, "trying again changes nothing while its settings are wrong", refusal.reason)
     session.workspace.store.delete_prefix(keys.refusal(video))
     number = session.workspace.attempt(video) + 1
     session.workspace.save(Attempt(number=number), keys.attempt(video))

@@ -6,7 +6,7 @@ import hashlib
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..domain.errors import InputRefused, ProofFailed
+from ..domain.errors import InputRefused, InvalidSettings, ProofFailed, StereoSpotError
 from ..domain.probe import ProbeReport
 from ..domain.settings import ConversionSettings
 from ..domain.video import Driver, Refusal, SourceRecord, Submission, content_identity, video_key
@@ -56,7 +56,7 @@ def look_into(workspace: Workspace, submission: Submission) -> ProbeReport:
         return _probe(submission)
     except InputRefused as refused:
         submit(workspace, submission)
-        refuse(workspace, submission, str(refused))
+        refuse(workspace, submission, refused)
         raise
 
 
@@ -71,15 +71,21 @@ def take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
     try:
         record = _existing(workspace, submission) or _take_in(workspace, submission)
     except InputRefused as refused:
-        refuse(workspace, submission, str(refused))
+        refuse(workspace, submission, refused)
         raise
     workspace.store.delete_prefix(keys.refusal(submission.video))
     return record
 
 
-def refuse(workspace: Workspace, submission: Submission, reason: str) -> None:
+def refuse(workspace: Workspace, submission: Submission, error: StereoSpotError) -> None:
     """Write down why a video is not converted."""
-    refusal = Refusal(video=submission.video, name=submission.name, reason=reason, refused_at=datetime.now(UTC))
+    refusal = Refusal(
+        video=submission.video,
+        name=submission.name,
+        reason=str(error),
+        wrong_settings=isinstance(error, InvalidSettings),
+        refused_at=datetime.now(UTC),
+    )
     workspace.save(refusal, keys.refusal(submission.video))
 
 

@@ -74,13 +74,19 @@ class SourceRecord(BaseModel):
 
 
 class Refusal(BaseModel):
-    """Why a video was not accepted."""
+    """Why a video was not accepted.
+
+    Attributes:
+        reason: in words, with the remedy.
+        wrong_settings: True if the file may be fine but its settings are not: trying again changes nothing.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     video: VideoKey
     name: str
     reason: str
+    wrong_settings: bool = False
     refused_at: datetime
 
 

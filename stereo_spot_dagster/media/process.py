@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import signal
@@ -90,6 +91,9 @@ class Child:
             start_new_session=True,
             bufsize=0,
         )
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                _widen(stream)
         self._ended = threading.Event()
         if timeout_s is not None or stall_s is not None:
             threading.Thread(target=self._watch, args=(timeout_s, stall_s), daemon=True).start()
@@ -175,6 +179,12 @@ class Child:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
                 return
+
+
+def _widen(pipe: IO[bytes]) -> None:
+    """Let a pipe hold a megabyte (Linux): a raw 1080p frame then takes 6 wake-ups instead of 95."""
+    with contextlib.suppress(OSError, AttributeError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
 
 
 def run(node: Any, *, subject: str, timeout_s: float | None = None) -> str:

@@ -66,7 +66,7 @@ def hand_in(workspace: Workspace, file: DroppedFile) -> str:
         submission = identify(file.path, ConversionSettings(), driver=Driver.SENSORS, origin="drop folder")
         if not workspace.has_submission(submission.video):
             submit(workspace, submission)
-            refuse(workspace, submission, str(error))
+            refuse(workspace, submission, error)
         return f"{file.path.name} is refused: {error}"
     submission = identify(file.path, settings, driver=Driver.SENSORS, origin="drop folder")
     if _is_refused_before_change(workspace, submission, file):
