@@ -12,6 +12,7 @@ from ..storage import keys
 from ..storage.keys import parse_segment_partition
 from . import reporting
 from .partitions import COMPUTE_TAG, GPU_POOL, LINEAGE_ONLY, SEGMENTS
+from .policies import OWNERS, RETRIES
 from .segments import segments
 from .studio import Studio
 
@@ -25,12 +26,12 @@ CHECKS = {"depth_frame_count": "There is one depth picture for each frame of the
     deps=[dg.AssetDep(segments, partition_mapping=LINEAGE_ONLY)],
     group_name="conversion",
     kinds={"python"},
-    owners=["team:stereo-spot"],
+    owners=OWNERS,
     description="Depth of each frame of a segment, 16 bit, continuous across segments of one shot.",
     check_specs=reporting.check_specs(NAME, CHECKS),
     op_tags={COMPUTE_TAG: "gpu"},
     pool=GPU_POOL,
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
+    retry_policy=RETRIES,
 )
 def depth_segments(
     context: dg.AssetExecutionContext, studio: Studio

@@ -11,6 +11,7 @@ from ..domain.video import Driver, SourceRecord
 from ..storage.keys import DONE
 from . import reporting
 from .partitions import LINEAGE_ONLY, VIDEOS
+from .policies import OWNERS, RETRIES
 from .stereo_segments import stereo_segments
 from .studio import Studio
 
@@ -33,10 +34,10 @@ CHECKS = {
     deps=[dg.AssetDep(stereo_segments, partition_mapping=LINEAGE_ONLY)],
     group_name="delivery",
     kinds={"ffmpeg"},
-    owners=["team:stereo-spot"],
+    owners=OWNERS,
     description="The finished 3D files: segments joined without re-encoding, with all sound, subtitles and chapters.",
     check_specs=reporting.check_specs(NAME, CHECKS),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
+    retry_policy=RETRIES,
 )
 def final_video(
     context: dg.AssetExecutionContext, studio: Studio

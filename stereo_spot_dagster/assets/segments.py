@@ -14,6 +14,7 @@ from ..storage import keys
 from ..storage.keys import segment_partition
 from . import reporting
 from .partitions import SEGMENTS, VIDEOS
+from .policies import OWNERS, RETRIES
 from .source_video import source_video
 from .studio import Studio
 
@@ -27,10 +28,10 @@ CHECKS = {"covers_each_frame_once": "Every frame of the video lies in exactly on
     deps=[source_video],
     group_name="intake",
     kinds={"ffmpeg"},
-    owners=["team:stereo-spot"],
+    owners=OWNERS,
     description="The plan: which frames go into which segment, with exact times; one proved file for each segment.",
     check_specs=reporting.check_specs(NAME, CHECKS),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
+    retry_policy=RETRIES,
 )
 def segments(context: dg.AssetExecutionContext, studio: Studio) -> Iterator[dg.AssetCheckResult | dg.MaterializeResult]:
     workspace, video = studio.workspace, context.partition_key

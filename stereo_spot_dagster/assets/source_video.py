@@ -12,6 +12,7 @@ from ..storage import keys
 from ..storage.base import StoredObject
 from . import reporting
 from .partitions import VIDEOS
+from .policies import OWNERS, RETRIES
 from .studio import Studio
 
 NAME = "source_video"
@@ -23,10 +24,10 @@ CHECKS = {"probe_sane": "The header describes pictures of a possible size and ra
     partitions_def=VIDEOS,
     group_name="intake",
     kinds={"ffmpeg"},
-    owners=["team:stereo-spot"],
+    owners=OWNERS,
     description="The original file in the media store: checksum, what it holds, and the settings frozen for it.",
     check_specs=reporting.check_specs(NAME, CHECKS),
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
+    retry_policy=RETRIES,
 )
 def source_video(
     context: dg.AssetExecutionContext, studio: Studio

@@ -13,6 +13,7 @@ from ..storage.keys import parse_segment_partition
 from . import reporting
 from .depth_segments import depth_segments
 from .partitions import COMPUTE_TAG, GPU_POOL, SEGMENTS
+from .policies import OWNERS, RETRIES
 from .studio import Studio
 
 NAME = "stereo_segments"
@@ -29,12 +30,12 @@ CHECKS = {
     deps=[depth_segments],
     group_name="conversion",
     kinds={"python", "ffmpeg"},
-    owners=["team:stereo-spot"],
+    owners=OWNERS,
     description="The segment with its second eye warped from the depth, occlusions filled, packed and encoded.",
     check_specs=reporting.check_specs(NAME, CHECKS),
     op_tags={COMPUTE_TAG: "gpu"},
     pool=GPU_POOL,
-    retry_policy=dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL, jitter=dg.Jitter.FULL),
+    retry_policy=RETRIES,
 )
 def stereo_segments(
     context: dg.AssetExecutionContext, studio: Studio

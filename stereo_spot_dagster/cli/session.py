@@ -13,7 +13,7 @@ import dagster as dg
 
 from ..assets.depth_segments import depth_segments
 from ..assets.final_video import final_video
-from ..assets.partitions import SEGMENTS, VIDEO_TAG, VIDEOS
+from ..assets.partitions import ACTIVE_RUNS, SEGMENTS, VIDEO_TAG, VIDEOS
 from ..assets.segments import segments
 from ..assets.source_video import source_video
 from ..assets.stereo_segments import stereo_segments
@@ -31,13 +31,6 @@ Progress = Callable[[str, int, int | None], None]
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 # `make dev` puts the repository's own dagster.yaml here; commands need no more than this.
 _INSTANCE_CONFIG = "telemetry:\n  enabled: false\n"
-_ACTIVE = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 
 
 class ConversionFailed(StereoSpotError):
@@ -77,7 +70,7 @@ class Session:
 
     def active_runs(self, video: str) -> list[dg.DagsterRun]:
         """Runs of a video that are queued or running."""
-        return list(self.instance.get_runs(dg.RunsFilter(tags={VIDEO_TAG: video}, statuses=_ACTIVE)))
+        return list(self.instance.get_runs(dg.RunsFilter(tags={VIDEO_TAG: video}, statuses=ACTIVE_RUNS)))
 
     def convert(self, submission: Submission, progress: Progress) -> FinalRecord:
         """Materialize the whole graph for one video in this process; what is there already is kept.

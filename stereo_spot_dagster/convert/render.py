@@ -60,6 +60,20 @@ class RenderedSegment:
 
 
 @dataclass(frozen=True)
+class _Work:
+    """One segment with all that is needed to render it; files lie in ``folder`` or are only read."""
+
+    source: SourceRecord
+    plan: SegmentPlan
+    frames: FrameTable
+    segment: Segment
+    depth: DepthRecord
+    cut: Path
+    depth_file: Path
+    folder: Path
+
+
+@dataclass(frozen=True)
 class _Eyes:
     """A frame's pair of eyes with what they were made from."""
 
@@ -135,21 +149,23 @@ def render_segment(
     """
     started = time.monotonic()
     with workspace.folder() as folder:
-        cut = workspace.store.fetch(segment.cut_key, folder)
-        depth_file = workspace.store.fetch(depth.key, folder)
-        targets, shown = _encode_all(source, plan, frames, segment, depth, cut, depth_file, folder, progress)
+        work = _Work(
+            source=source,
+            plan=plan,
+            frames=frames,
+            segment=segment,
+            depth=depth,
+            cut=workspace.store.fetch(segment.cut_key, folder),
+            depth_file=workspace.store.fetch(depth.key, folder),
+            folder=folder,
+        )
+        targets, shown = _encode_all(work, progress)
         checks = _check_all(targets, segment, folder, source.name)
-        outputs: list[OutputFile] = []
-        if all(outcome.passed for outcome in checks):
-            wanted = Rendering(plan, source.settings).files(segment)
-            for target in targets:
-                stored = workspace.store.put(target.path, wanted[target.layout, target.view])
-                outputs.append(
-                    OutputFile(layout=target.layout, view=target.view, key=stored.key, size_bytes=stored.size_bytes)
-                )
+        passed = all(outcome.passed for outcome in checks)
+        outputs = _store_all(workspace, work, targets) if passed else ()
     seconds = time.monotonic() - started
     return RenderedSegment(
-        outputs=tuple(outputs),
+        outputs=outputs,
         checks=tuple(checks),
         preview=preview_strip(shown.left, shown.depth, shown.right, plan.picture.color),
         histogram=disparity_histogram(shown.disparity_px, plan.picture.width),
@@ -158,25 +174,13 @@ def render_segment(
     )
 
 
-def _encode_all(
-    source: SourceRecord,
-    plan: SegmentPlan,
-    frames: FrameTable,
-    segment: Segment,
-    depth: DepthRecord,
-    cut: Path,
-    depth_file: Path,
-    folder: Path,
-    progress: FrameProgress | None,
-) -> tuple[list[_Target], _Eyes]:
+def _encode_all(work: _Work, progress: FrameProgress | None) -> tuple[list[_Target], _Eyes]:
+    """Every layout's file, and the eyes of the middle frame."""
     shown: _Eyes | None = None
     done = 0
     with ExitStack() as stack:
-        targets = [
-            _open_target(stack, source, plan, frames, segment, layout, view, folder)
-            for layout in source.settings.layouts
-            for view in layout.views
-        ]
+        layouts = work.source.settings.layouts
+        targets = [_open_target(stack, work, layout, view) for layout in layouts for view in layout.views]
 
         def encode(item: object) -> None:
             assert isinstance(item, _Eyes)
@@ -184,8 +188,8 @@ def _encode_all(
                 target.writer.write(target.packer.pack(item.left, item.right).planes)
 
         behind = stack.enter_context(Behind(encode))
-        for eyes in _pairs_of_eyes(source.settings, plan, frames, segment, depth, cut, depth_file):
-            if done == segment.frames // 2:
+        for eyes in _pairs_of_eyes(work):
+            if done == work.segment.frames // 2:
                 shown = eyes
             behind.put(eyes)
             done += 1
@@ -195,21 +199,13 @@ def _encode_all(
     return targets, shown
 
 
-def _pairs_of_eyes(
-    settings: ConversionSettings,
-    plan: SegmentPlan,
-    frames: FrameTable,
-    segment: Segment,
-    depth: DepthRecord,
-    cut: Path,
-    depth_file: Path,
-) -> Iterator[_Eyes]:
+def _pairs_of_eyes(work: _Work) -> Iterator[_Eyes]:
+    settings, segment, picture = work.source.settings, work.segment, work.plan.picture
     synthesizer, inpainter = make_synthesizer(settings.synthesizer), make_inpainter(settings.inpaint)
-    picture = plan.picture
-    crcs = frames.crc[segment.first_frame : segment.end_frame]
+    crcs = work.frames.crc[segment.first_frame : segment.end_frame]
     skip = segment.skip_frames + segment.overlap_frames
-    decoded = read_pictures(cut, picture, skip=skip, crcs=crcs, name=plan.video)
-    with ahead(decoded) as pictures, ahead(read_depth(depth_file, depth)) as depths:
+    decoded = read_pictures(work.cut, picture, skip=skip, crcs=crcs, name=work.plan.video)
+    with ahead(decoded) as pictures, ahead(read_depth(work.depth_file, work.depth)) as depths:
         for planes, near in zip(pictures, depths, strict=True):
             left = Frame(planes, picture.pixel_format)
             disparity_px = disparity_from_depth(
@@ -219,17 +215,9 @@ def _pairs_of_eyes(
             yield _Eyes(left, right, near, disparity_px)
 
 
-def _open_target(
-    stack: ExitStack,
-    source: SourceRecord,
-    plan: SegmentPlan,
-    frames: FrameTable,
-    segment: Segment,
-    layout: Layout,
-    view: View,
-    folder: Path,
-) -> _Target:
-    picture, settings = plan.picture, source.settings
+def _open_target(stack: ExitStack, work: _Work, layout: Layout, view: View) -> _Target:
+    picture, settings, segment = work.plan.picture, work.source.settings, work.segment
+    video = work.source.probe.video
     packer = Packer(layout, view, picture.pixel_format, picture.width, picture.height, picture.color)
     job = EncodeJob(
         width=packer.width,
@@ -240,15 +228,25 @@ def _open_target(
         codec=settings.codec,
         crf=settings.crf,
         preset=settings.preset,
-        time_base=plan.time_base,
-        pts=frames.pts[segment.first_frame : segment.end_frame] - segment.first_pts,
-        frame_rate=source.probe.video.frame_rate,
-        frame_packing=packing_in_stream(layout, codec_for(source.probe.video, settings.codec)),
-        source=source.probe.video,
+        time_base=work.plan.time_base,
+        pts=work.frames.pts[segment.first_frame : segment.end_frame] - segment.first_pts,
+        frame_rate=video.frame_rate,
+        frame_packing=packing_in_stream(layout, codec_for(video, settings.codec)),
+        source=video,
     )
-    path = folder / f"{layout.value}-{view.value}.mp4"
-    writer = stack.enter_context(open_encoder(job, path, name=source.name))
+    path = work.folder / f"{layout.value}-{view.value}.mp4"
+    writer = stack.enter_context(open_encoder(job, path, name=work.source.name))
     return _Target(layout, view, path, packer, writer)
+
+
+def _store_all(workspace: Workspace, work: _Work, targets: list[_Target]) -> tuple[OutputFile, ...]:
+    wanted = Rendering(work.plan, work.source.settings).files(work.segment)
+    outputs = []
+    for target in targets:
+        stored = workspace.store.put(target.path, wanted[target.layout, target.view])
+        made = OutputFile(layout=target.layout, view=target.view, key=stored.key, size_bytes=stored.size_bytes)
+        outputs.append(made)
+    return tuple(outputs)
 
 
 def _check_all(targets: list[_Target], segment: Segment, folder: Path, name: str) -> list[CheckOutcome]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import ffmpeg
@@ -25,6 +24,7 @@ from stereo_spot_dagster.media import process
 from .clips import make_clip
 from .memory import peak_memory_mb
 from .report import Row, print_table
+from .timing import seconds
 
 _ROUNDS = 3
 # Ten seconds: starting programs and looking into files is a fixed second or two, whatever the length.
@@ -37,10 +37,10 @@ def run_speed(folder: Path) -> list[Row]:
     _convert(clip, folder / "warm-up")  # numba compiles once per machine, not once per video
     plain, ours = [], []
     for number in range(_ROUNDS):
-        plain.append(_seconds(lambda number=number: _plain_ffmpeg(clip, folder / f"plain-{number}.mp4")))
-        ours.append(_seconds(lambda number=number: _convert(clip, folder / f"ours-{number}")))
+        plain.append(seconds(lambda number=number: _plain_ffmpeg(clip, folder / f"plain-{number}.mp4")))
+        ours.append(seconds(lambda number=number: _convert(clip, folder / f"ours-{number}")))
     shares = [a / b for a, b in zip(plain, ours, strict=True)]
-    plain_fps, our_fps = (_SPEED_FRAMES / statistics.median(seconds) for seconds in (plain, ours))
+    plain_fps, our_fps = (_SPEED_FRAMES / statistics.median(times) for times in (plain, ours))
     return [
         Row("plain ffmpeg decode + encode, 1080p", plain_fps, "fps", "same size and settings"),
         Row("whole conversion, 1080p", our_fps, "fps", "plan, proof, depth, render, check, join"),
@@ -53,8 +53,8 @@ def run_overhead(folder: Path) -> list[Row]:
     clip = make_clip(folder / "overhead.mp4", width=640, height=360, frames=3000)
     loop, graph = [], []
     for number in range(2):
-        loop.append(_seconds(lambda number=number: _convert(clip, folder / f"loop-{number}")))
-        graph.append(_seconds(lambda number=number: _convert_in_graph(clip, folder / f"graph-{number}")))
+        loop.append(seconds(lambda number=number: _convert(clip, folder / f"loop-{number}")))
+        graph.append(seconds(lambda number=number: _convert_in_graph(clip, folder / f"graph-{number}")))
     ratios = [a / b for a, b in zip(graph, loop, strict=True)]
     return [
         Row("loop without Dagster, 2 min 640x360", statistics.median(loop), "s"),
@@ -66,13 +66,13 @@ def run_overhead(folder: Path) -> list[Row]:
 def run_memory(folder: Path) -> list[Row]:
     """Peak memory of a conversion and all of its children, for a short and a long clip."""
     rows = []
-    for seconds in (10, 120):
-        clip = make_clip(folder / f"memory-{seconds}.mp4", width=1920, height=1080, frames=25 * seconds)
-        home = folder / f"memory-{seconds}"
+    for length_s in (10, 120):
+        clip = make_clip(folder / f"memory-{length_s}.mp4", width=1920, height=1080, frames=25 * length_s)
+        home = folder / f"memory-{length_s}"
         command = [sys.executable, "-m", "stereo_spot_dagster.cli", "convert", str(clip), "--preset", "ultrafast"]
         peak = peak_memory_mb(command, {"STEREO_SPOT_HOME": str(home)})
-        rows.append(Row(f"peak memory of the worker, {seconds} s 1080p", peak.own_mb, "MB", "budget: at most 1000"))
-        rows.append(Row(f"... with its ffmpeg children, {seconds} s", peak.all_mb, "MB"))
+        rows.append(Row(f"peak memory of the worker, {length_s} s 1080p", peak.own_mb, "MB", "budget: at most 1000"))
+        rows.append(Row(f"... with its ffmpeg children, {length_s} s", peak.all_mb, "MB"))
     return rows
 
 
@@ -92,12 +92,6 @@ def _plain_ffmpeg(clip: Path, target: Path) -> None:
     both = ffmpeg.filter([left[0], left[1]], "hstack")
     options = {"vcodec": "libx264", "preset": "medium", "crf": 18}
     process.run(ffmpeg.output(both, process.file_url(target), **options), subject=clip.name)
-
-
-def _seconds(work) -> float:
-    started = time.monotonic()
-    work()
-    return time.monotonic() - started
 
 
 def run() -> list[Row]:

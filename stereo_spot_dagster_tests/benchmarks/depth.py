@@ -29,6 +29,7 @@ from stereo_spot_dagster.stereo.warp.exact import ExactSynthesizer
 
 from ..stereo.scenes import SCENES, RenderedClip, Stereo, render
 from .report import Row, print_table
+from .timing import median_ms
 
 # Seeds and sizes that no constant of the estimator was chosen on.
 HELD_OUT_SEEDS = (101, 102, 103)
@@ -169,17 +170,6 @@ def speed_rows() -> list[Row]:
         Row("whole frame, processor time", cpu_ms, "ms", "all threads; less sensitive to other work on the machine"),
     ]
     return rows + [Row(f"  {name}", median_ms(work, 15), "ms") for name, work in stages.items()]
-
-
-def median_ms(work: Callable[[], object], runs: int) -> float:
-    """Median duration of ``work`` over ``runs`` calls after one that is not counted, milliseconds."""
-    work()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1000
 
 
 def run() -> list[Row]:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -24,10 +22,10 @@ from stereo_spot_dagster.stereo.warp.reference import ReferenceSynthesizer
 
 from ..stereo.motorcycle import interleaved, motorcycle, planar, psnr_db
 from .report import Row, print_table, write_json
+from .timing import median_ms
 
 WIDTH, HEIGHT = 1920, 1080
 DEPTH_SIZE = (480, 270)
-RUNS = 15
 FORMATS = (PixelFormat(8, 0, 0), PixelFormat(8, 1, 1), PixelFormat(10, 1, 1))
 
 
@@ -164,17 +162,6 @@ def textured(picture: PixelFormat) -> Frame:
         noise = cv2.GaussianBlur(rng.random((rows, columns), np.float32), (0, 0), 1.5)
         planes.append((np.clip((noise - 0.5) * 3 + 0.5, 0, 1) * picture.max_value).astype(picture.dtype))
     return Frame(tuple(planes), picture)
-
-
-def median_ms(work: Callable[[], object], runs: int = RUNS) -> float:
-    """Median duration of ``work`` over ``runs`` calls after one that is not counted, milliseconds."""
-    work()
-    times = []
-    for _ in range(runs):
-        start = time.perf_counter()
-        work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1000
 
 
 if __name__ == "__main__":
