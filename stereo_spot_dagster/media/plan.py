@@ -54,14 +54,15 @@ def segment_starts(scene_start: NDArray[np.bool_], target_frames: int) -> list[i
     longest = max(target + target // 2, shortest)
     cuts = np.flatnonzero(scene_start)
     starts = [0]
-    while total - starts[-1] > longest:
+    # What cannot be shared between two segments that are long enough stays one, even if it is a little too long.
+    while (left := total - starts[-1]) > longest and left >= 2 * shortest:
         position = starts[-1]
         usable = cuts[(cuts >= position + shortest) & (cuts <= position + longest) & (cuts <= total - shortest)]
         wanted = position + target
         nearest = int(usable[np.argmin(np.abs(usable - wanted))]) if len(usable) else wanted
         if total - nearest < shortest:
             # What is left would be a stump: share it between the last two segments.
-            nearest = position + (total - position) // 2
+            nearest = position + left // 2
         starts.append(nearest)
     return starts
 
