@@ -9,6 +9,7 @@ from ..domain.plan import SegmentPlan
 from ..domain.video import Driver, FinalRecord, Refusal, SourceRecord, Submission
 from ..media.container import plan_mux
 from ..storage import keys
+from .finish import missing_segments
 from .planning import existing_plan
 from .render import Rendering
 from .workspace import Workspace
@@ -77,7 +78,7 @@ def video_progress(workspace: Workspace, video: str) -> VideoProgress:
     there = submission.driver is Driver.INLINE or _delivered(workspace, video)
     if final and there and _is_current(final, source, plan):
         return VideoProgress(submission, Stage.FINISHED, None, source, plan, (), final)
-    missing = _missing(workspace, source, plan)
+    missing = tuple(missing_segments(workspace, source, plan))
     stage = Stage.CONVERTING if missing else Stage.JOINING
     return VideoProgress(submission, stage, None, source, plan, missing, final)
 
@@ -100,16 +101,6 @@ def is_settled(workspace: Workspace, video: str) -> bool:
 def known_videos(workspace: Workspace) -> list[str]:
     """Keys of all videos in the store, sorted."""
     return workspace.store.folders(keys.VIDEOS)
-
-
-def _missing(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) -> tuple[int, ...]:
-    """Indexes of segments that have not all of their files: by a listing, as sensors ask for this all the time."""
-    rendering = Rendering(plan, source.settings)
-    files = {key: segment.index for segment in plan.segments for key in rendering.files(segment).values()}
-    folders = {key.rpartition("/")[0] for key in files}
-    there = {stored.key for folder in folders for stored in workspace.store.objects(f"{folder}/")}
-    missing = {index for key, index in files.items() if key not in there}
-    return tuple(sorted(missing))
 
 
 def _is_current(final: FinalRecord, source: SourceRecord, plan: SegmentPlan) -> bool:

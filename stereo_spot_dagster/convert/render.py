@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domain.checks import CheckOutcome
+from ..domain.checks import CheckOutcome, worst_of
 from ..domain.layout import Layout, View
 from ..domain.plan import Segment, SegmentPlan
 from ..domain.settings import ConversionSettings
@@ -166,7 +167,7 @@ def render_segment(
     seconds = time.monotonic() - started
     return RenderedSegment(
         outputs=outputs,
-        checks=tuple(checks),
+        checks=checks,
         preview=preview_strip(shown.left, shown.depth, shown.right, plan.picture.color),
         histogram=disparity_histogram(shown.disparity_px, plan.picture.width),
         seconds=seconds,
@@ -249,13 +250,8 @@ def _store_all(workspace: Workspace, work: _Work, targets: list[_Target]) -> tup
     return tuple(outputs)
 
 
-def _check_all(targets: list[_Target], segment: Segment, folder: Path, name: str) -> list[CheckOutcome]:
-    """The checks of all files, one outcome for each property: the first that failed, else the first."""
-    outcomes: dict[str, CheckOutcome] = {}
-    for target in targets:
-        size = (target.packer.width, target.packer.height)
-        for outcome in check_segment(target.path, segment.frames, size, folder, name):
-            known = outcomes.get(outcome.name)
-            if known is None or (known.passed and not outcome.passed):
-                outcomes[outcome.name] = outcome
-    return list(outcomes.values())
+def _check_all(targets: list[_Target], segment: Segment, folder: Path, name: str) -> tuple[CheckOutcome, ...]:
+    """The checks of all files, one outcome for each property."""
+    sizes = {target.path: (target.packer.width, target.packer.height) for target in targets}
+    found = [check_segment(path, segment.frames, size, folder, name) for path, size in sizes.items()]
+    return worst_of(chain.from_iterable(found))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pydantic import BaseModel, ConfigDict
 
 from .errors import ProofFailed
@@ -29,6 +31,16 @@ def equal(name: str, expected: object, found: object) -> CheckOutcome:
     return CheckOutcome(
         name=name, passed=passed, detail=f"{found}" if passed else f"expected {expected}, found {found}"
     )
+
+
+def worst_of(outcomes: Iterable[CheckOutcome]) -> tuple[CheckOutcome, ...]:
+    """One outcome for each property of several files: the first that failed, else the first."""
+    worst: dict[str, CheckOutcome] = {}
+    for outcome in outcomes:
+        known = worst.get(outcome.name)
+        if known is None or (known.passed and not outcome.passed):
+            worst[outcome.name] = outcome
+    return tuple(worst.values())
 
 
 def require(outcomes: list[CheckOutcome], subject: str) -> None:

@@ -17,7 +17,7 @@ from .container import CONTAINER_TAGS, MuxPlan, cover_file
 from .encode import track_timescale
 from .mp4_boxes import Stereo3dMode, finish_mp4
 from .packets import PacketList, find_run, list_packets
-from .process import Child, arguments, file_url, repeated, safe_input
+from .process import arguments, file_url, repeated, run, safe_input
 from .scan import FrameTable
 
 # Two remuxes are enough: the first measures what ffmpeg's start-time rebasing did, the second proves the cure.
@@ -124,8 +124,7 @@ def _mux(job: JoinJob, listing: Path, shift: Fraction, target: Path, scratch: Pa
         original = source[str(job.report.video.index)]
         return ffmpeg.merge_outputs(made, ffmpeg.output(original, "pipe:", c="copy", format="null"))
 
-    with Child(arguments(_with_source_index(build, job.source)), subject=job.name, timeout_s=_limit_s(job)) as child:
-        child.finish()
+    run(_with_source_index(build, job.source), subject=job.name, timeout_s=_limit_s(job))
 
 
 def _with_source_index(build: Callable[[int], Any], source: Path) -> Any:
@@ -208,8 +207,7 @@ def _add_covers(
         extract = ffmpeg.output(
             safe_input(job.source)[str(stream.index)], file_url(picture), c="copy", format="image2pipe"
         )
-        with Child(arguments(extract), subject=job.name, timeout_s=60) as child:
-            child.finish()
+        run(extract, subject=job.name, timeout_s=60)
         slot = len(job.mux.attachments) + position
         pictures.append(str(picture))
         options |= repeated(f"metadata:s:t:{slot}", [f"mimetype={mime_type}", f"filename={file_name}"])

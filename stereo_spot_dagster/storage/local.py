@@ -38,9 +38,7 @@ class LocalStore(MediaStore):
                     shutil.copyfile(path, incoming)
                 path.unlink()
         except OSError as error:
-            raise StoreFailed(
-                key, f"it could not be stored ({error.strerror})", "Check free space and rights"
-            ) from error
+            raise _not_stored(key, error) from error
         return self._object(target, key)
 
     def put_bytes(self, data: bytes, key: str) -> StoredObject:
@@ -50,9 +48,7 @@ class LocalStore(MediaStore):
             with self._incoming(target) as incoming:
                 incoming.write_bytes(data)
         except OSError as error:
-            raise StoreFailed(
-                key, f"it could not be stored ({error.strerror})", "Check free space and rights"
-            ) from error
+            raise _not_stored(key, error) from error
         return self._object(target, key)
 
     def fetch(self, key: str, scratch: Path) -> Path:
