@@ -40,7 +40,6 @@ imports: $(VENV)/.installed-dev
 
 check: lint types imports
 
-# torch is only for the comparison with a soft splat in torch; without it that row is left out.
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m stereo_spot_dagster_tests.benchmarks bench-output
 
@@ -57,7 +56,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable ".[dev]"
+	$(PIP) --editable ".[dev,models]"
 	touch $@ $(VENV)/.installed
 
 clean:

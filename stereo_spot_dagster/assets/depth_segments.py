@@ -41,7 +41,7 @@ def depth_segments(
     reporting.mark_run(context, video)
     log = reporting.ProgressLog(context)
     with reporting.plain_failures():
-        plan = workspace.plan(video)
+        source, plan = workspace.source(video), workspace.plan(video)
         segment = plan.segments[index]
 
         def tell(done: int) -> None:
@@ -50,7 +50,7 @@ def depth_segments(
 
         record, strip = existing_depth(workspace, plan, segment), b""
         if record is None or not reporting.continues(context):
-            record, strip = estimate_depth(workspace, plan, workspace.frames(plan), segment, tell)
+            record, strip = estimate_depth(workspace, source.settings, plan, workspace.frames(plan), segment, tell)
         outcome = equal("depth_frame_count", segment.frames, stored_pictures(workspace, record))
 
     def withdraw() -> None:
@@ -72,7 +72,7 @@ def materialization(studio: Studio, record: DepthRecord, strip: bytes) -> dg.Mat
     metadata: dict = {"depth_strip": reporting.picture(strip, "depth over the segment")} if strip else {}
     metadata |= {
         "video": record.video,
-        "model": record.model.value,
+        "model": record.model,
         "frames": record.frames,
         "frames_per_second": round(record.frames_per_second, 2),
         "seconds_of_work": round(record.seconds, 2),

@@ -9,6 +9,7 @@ from pydantic import Field, create_model
 from ..convert.finish import FinishedVideo, deliver
 from ..convert.intake import identify, submit
 from ..convert.steps import DepthStep, StereoStep, conversion_steps
+from ..domain.models import ModelOptions
 from ..domain.plan import SegmentPlan
 from ..domain.settings import ConversionSettings, parse_settings
 from ..domain.video import Driver, SourceRecord
@@ -49,7 +50,7 @@ def _plain_type(annotation: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, str) else value
+    return str(value) if isinstance(value, str | ModelOptions) else value
 
 
 SettingsConfig = create_model("SettingsConfig", __base__=dg.Config, **_config_fields())

@@ -28,7 +28,19 @@ from .convert import inputs
 from .session import Session, failure_words
 
 # Settings that another rendering can have with the same frames and depth.
-_RENDER_ONLY = ("layouts", "divergence", "convergence", "synthesizer", "inpaint", "codec", "crf", "preset", "container")
+_RENDER_ONLY = (
+    "layouts",
+    "divergence",
+    "convergence",
+    "synthesizer",
+    "inpaint",
+    "stereocrafter",
+    "accept_noncommercial",
+    "codec",
+    "crf",
+    "preset",
+    "container",
+)
 
 
 @dataclass(frozen=True)
@@ -256,7 +268,7 @@ def _print_one(session: Session, found: VideoStatus, console: Console) -> None:
         "segments": f"{found.done} of {found.total}",
         "reason": found.reason,
         "came in by": f"{progress.submission.origin}, {progress.submission.submitted_at:%Y-%m-%d %H:%M:%S} UTC",
-        "depth": f"{progress.plan.depth.value}: {progress.plan.depth_reason}" if progress.plan else "",
+        "depth": f"{progress.plan.depth}: {progress.plan.depth_reason}" if progress.plan else "",
         "warnings": "\n".join(
             progress.final.warnings if progress.final else progress.plan.warnings if progress.plan else ()
         ),

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin
 import typer
 
 from ..domain.errors import InvalidSettings
+from ..domain.models import ModelOptions
 from ..domain.settings import ConversionSettings
 
 _NAMES = {"layouts": "--layout", "start_s": "--start", "end_s": "--end"}
@@ -72,6 +73,8 @@ def _option_type(name: str) -> Any:
         return list[get_args(annotation)[0]] | None
     options = [option for option in get_args(annotation) if option is not type(None)]
     plain: Any = options[0] if options else annotation
+    if isinstance(plain, type) and issubclass(plain, ModelOptions):
+        plain = str
     return plain | None
 
 
@@ -80,4 +83,8 @@ def _help(name: str) -> str:
     default = field.get_default()
     shown = ", ".join(default) if isinstance(default, tuple) else default
     words = (field.description or name).capitalize()
-    return words if default is None else f"{words} [default: {shown.value if isinstance(shown, StrEnum) else shown}]"
+    return (
+        words
+        if default is None or isinstance(default, ModelOptions)
+        else f"{words} [default: {shown.value if isinstance(shown, StrEnum) else shown}]"
+    )

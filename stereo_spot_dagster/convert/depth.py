@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -14,8 +15,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..domain.errors import ProofFailed
+from ..domain.models import ModelOptions
 from ..domain.plan import Segment, SegmentPlan
-from ..domain.settings import DepthModel
+from ..domain.settings import ConversionSettings
 from ..media.frames import PictureWriter, read_gray16, read_rgb
 from ..media.process import file_url
 from ..media.scan import FrameTable
@@ -29,6 +31,7 @@ from .workspace import Workspace
 _BATCH = 8
 _STRIP_PICTURES = 6
 _FULL_SCALE = 65535
+_NOT_IN_A_KEY = re.compile(r"[^a-z0-9.-]+", re.IGNORECASE)
 
 FrameProgress = Callable[[int], None]
 
@@ -47,7 +50,7 @@ class DepthRecord(BaseModel):
 
     video: str
     segment: int
-    model: DepthModel
+    model: str
     key: str
     width: int
     height: int
@@ -61,7 +64,7 @@ class DepthRecord(BaseModel):
 
 def depth_fingerprint(plan: SegmentPlan) -> str:
     """Names the depth of a plan: another estimator or other frames give another name."""
-    return f"{plan.depth.value}-{plan.digest[:8]}"
+    return f"{_NOT_IN_A_KEY.sub('-', plan.depth)}-{plan.digest[:8]}"
 
 
 def existing_depth(workspace: Workspace, plan: SegmentPlan, segment: Segment) -> DepthRecord | None:
@@ -75,6 +78,7 @@ def existing_depth(workspace: Workspace, plan: SegmentPlan, segment: Segment) ->
 
 def estimate_depth(
     workspace: Workspace,
+    settings: ConversionSettings,
     plan: SegmentPlan,
     frames: FrameTable,
     segment: Segment,
@@ -89,7 +93,7 @@ def estimate_depth(
         ProofFailed: the cut file does not hold the planned frames.
     """
     started = time.monotonic()
-    estimator = _estimator(plan.depth)
+    estimator = _estimator(plan.depth, settings.depth_options(plan.depth))
     size = estimator.working_size(plan.picture.width, plan.picture.height)
     statistics = _Statistics(segment.frames)
     with workspace.folder() as folder:
@@ -133,10 +137,10 @@ def read_depth(path: Path, record: DepthRecord) -> Iterator[NDArray[np.float32]]
         yield samples.astype(np.float32) * np.float32(1 / _FULL_SCALE)
 
 
-@lru_cache(maxsize=2)
-def _estimator(model: DepthModel) -> DepthEstimator:
+@lru_cache(maxsize=1)
+def _estimator(depth: str, options: ModelOptions | None) -> DepthEstimator:
     """Kept between the segments of one process, so that a model is loaded once."""
-    return make_depth_estimator(model)
+    return make_depth_estimator(depth, options)
 
 
 def _depths(
@@ -148,7 +152,7 @@ def _depths(
     size: tuple[int, int],
 ) -> Iterator[NDArray[np.float32]]:
     """Depth of the segment's own frames; those of the overlap are estimated and dropped."""
-    estimator.reset()
+    estimator.reset(segment.first_needed)
     count = segment.frames + segment.overlap_frames
     starts = frames.scene_start[segment.first_needed : segment.end_frame].copy()
     starts[0] = True

@@ -18,8 +18,8 @@ from ..media.picture import working_picture
 from ..media.plan import choose_part, plan_segments
 from ..media.scan import FrameTable, Scan, scan
 from ..media.tools import find_tools, version
-from ..stereo.depth import resolve
 from ..storage import keys
+from .choice import choose_models
 from .intake import sha256_of
 from .workspace import Workspace
 
@@ -84,7 +84,7 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
         mode, material, proved = _cut(original, source, picture, seen, frames, segments, first, folder, tell)
         stored = tuple(_store_cut(workspace, source.video, segment, found) for segment, found in proved)
         workspace.store.put_bytes(material.frames.to_bytes(), keys.frame_table(source.video))
-        depth, reason = resolve(source.settings.depth)
+        choice = choose_models(source.settings)
         plan = SegmentPlan(
             video=source.video,
             source_sha256=source.sha256,
@@ -95,8 +95,11 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
             first_source_frame=first,
             end_pts=segments[-1].end_pts,
             picture=material.picture,
-            depth=depth,
-            depth_reason=reason,
+            depth=choice.depth,
+            depth_reason=choice.depth_reason,
+            depth_digest=choice.depth_digest,
+            inpaint=choice.inpaint,
+            inpaint_reason=choice.inpaint_reason,
             mode=mode,
             frames_key=keys.frame_table(source.video),
             segments=stored,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -16,8 +17,9 @@ from numpy.typing import NDArray
 
 from ..domain.checks import CheckOutcome, worst_of
 from ..domain.layout import Layout, View
+from ..domain.models import StereoCrafterOptions
 from ..domain.plan import Segment, SegmentPlan
-from ..domain.settings import ConversionSettings
+from ..domain.settings import ConversionSettings, Inpaint
 from ..domain.video import OutputFile, SourceRecord
 from ..media.encode import EncodeJob, open_encoder, packing_in_stream
 from ..media.frames import PictureWriter, read_pictures
@@ -25,10 +27,10 @@ from ..media.hdr import codec_for
 from ..media.scan import FrameTable
 from ..media.verify import check_segment
 from ..stereo.frame import Frame
-from ..stereo.inpaint import make_inpainter
+from ..stereo.inpaint import Inpainter, make_inpainter
 from ..stereo.layouts.packer import Packer
 from ..stereo.preview import disparity_histogram, preview_strip
-from ..stereo.warp import make_synthesizer
+from ..stereo.warp import SynthesizedView, make_synthesizer
 from ..stereo.warp.disparity import disparity_from_depth
 from ..storage import keys
 from ..storage.base import MediaStore
@@ -73,6 +75,21 @@ class _Work:
     depth_file: Path
     folder: Path
 
+    @property
+    def inpaint(self) -> Inpaint:
+        return Rendering(self.plan, self.source.settings).inpaint
+
+
+@dataclass(frozen=True)
+class _Unfilled:
+    """A frame whose second eye still has occlusions."""
+
+    left: Frame
+    view: SynthesizedView
+    depth: NDArray[np.float32]
+    disparity_px: NDArray[np.float32]
+    scene_start: bool
+
 
 @dataclass(frozen=True)
 class _Eyes:
@@ -107,15 +124,32 @@ class Rendering:
     plan: SegmentPlan
     settings: ConversionSettings
 
+    @property
+    def inpaint(self) -> Inpaint:
+        """How occlusions are filled, never ``AUTO``."""
+        asked = self.settings.inpaint
+        return self.plan.inpaint if asked is Inpaint.AUTO else asked
+
     @cached_property
     def fingerprint(self) -> str:
         """Names the rendering: the plan, the depth, and every setting that changes a sample of the result.
 
         Settings at their default do not count, so that a setting added later leaves finished videos finished.
         """
-        others = {"layouts", "container", "depth", "start_s", "end_s", "segment_frames"}
+        others = {
+            "layouts",
+            "container",
+            "depth",
+            "depthcrafter",
+            "picture_depth",
+            "inpaint",
+            "accept_noncommercial",
+            "start_s",
+            "end_s",
+            "segment_frames",
+        }
         relevant = self.settings.model_dump_json(exclude=others, exclude_defaults=True)
-        words = f"{self.plan.digest}:{depth_fingerprint(self.plan)}:{relevant}"
+        words = f"{self.plan.digest}:{depth_fingerprint(self.plan)}:{self.inpaint.value}:{relevant}"
         return hashlib.sha256(words.encode()).hexdigest()[:12]
 
     def files(self, segment: Segment) -> dict[tuple[Layout, View], str]:
@@ -201,19 +235,41 @@ def _encode_all(work: _Work, progress: FrameProgress | None) -> tuple[list[_Targ
 
 
 def _pairs_of_eyes(work: _Work) -> Iterator[_Eyes]:
+    inpainter = _inpainter(work.inpaint, work.source.settings.stereocrafter)
+    inpainter.reset(work.plan.picture.color, work.segment.first_frame)
+    waiting: deque[_Unfilled] = deque()
+
+    def complete(pictures: list[Frame]) -> Iterator[_Eyes]:
+        for right in pictures:
+            unfilled = waiting.popleft()
+            yield _Eyes(unfilled.left, right, unfilled.depth, unfilled.disparity_px)
+
+    for unfilled in _warped(work):
+        waiting.append(unfilled)
+        yield from complete(inpainter.push(unfilled.view, unfilled.scene_start))
+    yield from complete(inpainter.finish())
+
+
+def _warped(work: _Work) -> Iterator[_Unfilled]:
     settings, segment, picture = work.source.settings, work.segment, work.plan.picture
-    synthesizer, inpainter = make_synthesizer(settings.synthesizer), make_inpainter(settings.inpaint)
+    synthesizer = make_synthesizer(settings.synthesizer)
     crcs = work.frames.crc[segment.first_frame : segment.end_frame]
+    starts = work.frames.scene_start[segment.first_frame : segment.end_frame]
     skip = segment.skip_frames + segment.overlap_frames
     decoded = read_pictures(work.cut, picture, skip=skip, crcs=crcs, name=work.plan.video)
     with ahead(decoded) as pictures, ahead(read_depth(work.depth_file, work.depth)) as depths:
-        for planes, near in zip(pictures, depths, strict=True):
+        for planes, near, starts_scene in zip(pictures, depths, starts, strict=True):
             left = Frame(planes, picture.pixel_format)
             disparity_px = disparity_from_depth(
                 near, picture.width, picture.height, settings.divergence, settings.convergence
             )
-            right = inpainter.fill(synthesizer.synthesize(left, disparity_px))
-            yield _Eyes(left, right, near, disparity_px)
+            yield _Unfilled(left, synthesizer.synthesize(left, disparity_px), near, disparity_px, bool(starts_scene))
+
+
+@lru_cache(maxsize=1)
+def _inpainter(kind: Inpaint, options: StereoCrafterOptions) -> Inpainter:
+    """Kept between the segments of one process, so that a model is loaded once."""
+    return make_inpainter(kind, options)
 
 
 def _open_target(stack: ExitStack, work: _Work, layout: Layout, view: View) -> _Target:

@@ -61,7 +61,7 @@ def conversion_steps(workspace: Workspace, submission: Submission, progress: Pro
 
         depth = existing_depth(workspace, plan, segment)
         if depth is None:
-            depth, strip = estimate_depth(workspace, plan, frames, segment)
+            depth, strip = estimate_depth(workspace, source.settings, plan, frames, segment)
             yield DepthStep(segment, depth, strip)
         rendered = render_segment(workspace, source, plan, frames, segment, depth, tell)
         require(list(rendered.checks), source.name)

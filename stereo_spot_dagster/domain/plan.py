@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .probe import WorkingPicture
-from .settings import DepthModel
+from .settings import Inpaint
 from .timing import TimeBase
 
 
@@ -53,6 +53,27 @@ class Segment(BaseModel):
         return self.first_frame - self.overlap_frames
 
 
+class ShotSurvey(BaseModel):
+    """Pictures of a shot that spans several segments, seen by the depth estimator of each of them.
+
+    Depth models know depth only up to scale and shift. Segments of one shot are converted apart, so each aligns its
+    depth with the depth of these few pictures, which is the same for all of them.
+
+    Attributes:
+        first_frame: number of the shot's first frame.
+        end_frame: number of the first frame after it.
+        frames: numbers of the pictures, ascending.
+        key: store key of a file with just these pictures, RGB, at the estimator's working size.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    first_frame: Annotated[int, Field(ge=0)]
+    end_frame: Annotated[int, Field(gt=0)]
+    frames: Annotated[tuple[int, ...], Field(min_length=1)]
+    key: str
+
+
 class SegmentPlan(BaseModel):
     """The manifest of a video: everything workers need to convert and join it, and nothing that can go stale.
 
@@ -66,7 +87,12 @@ class SegmentPlan(BaseModel):
         first_source_frame: number of that frame among the source's decoded frames (not 0 only with a start time).
         end_pts: end of the last frame.
         picture: what the frames look like.
-        depth: the depth estimator, decided once for the whole video, and why.
+        depth: where depth comes from, never ``auto``: decided once for the whole video.
+        depth_reason: why.
+        depth_digest: of what else depth depends on: options, revision of the weights, the supplied file; may be empty.
+        inpaint: how occlusions are filled where the settings say ``auto``: decided once for the whole video.
+        inpaint_reason: why.
+        surveys: of the shots that span several segments, for estimators that need them.
         mode: ``copy`` if the cut files are stream copies of the source; ``mezzanine`` if they are lossless re-encodes.
         frames_key: store key of the frame table (timestamp and checksum of each frame).
         warnings: what is odd about the source, in words.
@@ -83,8 +109,12 @@ class SegmentPlan(BaseModel):
     first_source_frame: Annotated[int, Field(ge=0)] = 0
     end_pts: int
     picture: WorkingPicture
-    depth: DepthModel
+    depth: str
     depth_reason: str
+    depth_digest: str = ""
+    inpaint: Inpaint = Inpaint.BACKGROUND
+    inpaint_reason: str = ""
+    surveys: tuple[ShotSurvey, ...] = ()
     mode: Literal["copy", "mezzanine"]
     frames_key: str
     segments: tuple[Segment, ...]
@@ -107,6 +137,8 @@ class SegmentPlan(BaseModel):
             [picture.width, picture.height, picture.pixel_format.ffmpeg_name, picture.filters],
             [[s.first_frame, s.frames, s.first_pts, s.end_pts, s.overlap_frames, s.skip_frames] for s in self.segments],
         ]
+        if self.depth_digest:
+            content.append([self.depth_digest])
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
 
 

@@ -11,13 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .errors import InvalidSettings
 from .layout import Layout
-
-
-class DepthModel(StrEnum):
-    """Where depth comes from."""
-
-    AUTO = "auto"
-    CUES = "cues"
+from .models import (
+    DepthCrafterOptions,
+    DepthCrafterSetting,
+    DepthKind,
+    DepthName,
+    ModelOptions,
+    PictureDepthOptions,
+    PictureDepthSetting,
+    StereoCrafterOptions,
+    StereoCrafterSetting,
+    parse_depth,
+)
 
 
 class Synthesizer(StrEnum):
@@ -30,7 +35,9 @@ class Synthesizer(StrEnum):
 class Inpaint(StrEnum):
     """How occlusions in the second eye are filled."""
 
+    AUTO = "auto"
     BACKGROUND = "background"
+    STEREOCRAFTER = "stereocrafter"
 
 
 class Codec(StrEnum):
@@ -65,9 +72,27 @@ class ConversionSettings(BaseModel):
         float,
         Field(ge=0, le=1, description="depth that lies in the screen plane: 0 farthest, 1 nearest"),
     ] = 0.5
-    depth: Annotated[DepthModel, Field(description="depth estimator")] = DepthModel.AUTO
+    depth: Annotated[
+        DepthName,
+        Field(
+            description="where depth comes from: auto, cues, depthcrafter, depth-anything-v2-small (or -base, -large), "
+            "midas-dpt-hybrid, midas-dpt-large, a hub owner/name, onnx:PATH, file:PATH"
+        ),
+    ] = "auto"
     synthesizer: Annotated[Synthesizer, Field(description="how the second eye is warped")] = Synthesizer.EXACT
-    inpaint: Annotated[Inpaint, Field(description="how occlusions are filled")] = Inpaint.BACKGROUND
+    inpaint: Annotated[Inpaint, Field(description="how occlusions are filled")] = Inpaint.AUTO
+    accept_noncommercial: Annotated[
+        bool, Field(description="you accept that DepthCrafter and StereoCrafter are for research and education only")
+    ] = False
+    depthcrafter: Annotated[
+        DepthCrafterSetting, Field(description="options of DepthCrafter: key=value,... or reference")
+    ] = DepthCrafterOptions()
+    stereocrafter: Annotated[
+        StereoCrafterSetting, Field(description="options of StereoCrafter: key=value,... or reference")
+    ] = StereoCrafterOptions()
+    picture_depth: Annotated[
+        PictureDepthSetting, Field(description="options of single-picture depth models: key=value,... or reference")
+    ] = PictureDepthOptions()
     codec: Annotated[Codec, Field(description="video codec of the result")] = Codec.H264
     crf: Annotated[int, Field(ge=0, le=51, description="constant rate factor: lower is better; 0 is lossless")] = 18
     preset: Annotated[str, Field(description="x264/x265 speed preset")] = "medium"
@@ -114,17 +139,29 @@ class ConversionSettings(BaseModel):
         """
         return _digest(self.model_dump(mode="json", exclude_defaults=True))
 
-    @property
-    def depth_fingerprint(self) -> str:
-        """16 hex digits of the settings that depth depends on: equal means stored depth can be used again."""
-        return _digest(self.model_dump(mode="json", include={"depth"}))
+    def depth_options(self, depth: str) -> ModelOptions | None:
+        """The options that the model of a decided depth setting has; None where it has none."""
+        match parse_depth(depth).kind:
+            case DepthKind.DEPTHCRAFTER:
+                return self.depthcrafter
+            case DepthKind.TRANSFORMERS | DepthKind.ONNX:
+                return self.picture_depth
+        return None
 
     @property
     def plan_fingerprint(self) -> str:
-        """16 hex digits of the settings that the segment plan depends on."""
-        return _digest(self.model_dump(mode="json", include={"start_s", "end_s", "segment_frames", "depth"}))
+        """16 hex digits of the settings that the segment plan and depth depend on."""
+        return _digest(self.model_dump(mode="json", include=_PLANNED, exclude_defaults=True))
 
 
+_PLANNED = {
+    "start_s",
+    "end_s",
+    "segment_frames",
+    "depth",
+    "depthcrafter",
+    "picture_depth",
+}
 PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
 
 

@@ -8,7 +8,6 @@ from pydantic import ValidationError
 from stereo_spot_dagster.domain.picture import ColorSpace, PixelFormat
 from stereo_spot_dagster.domain.plan import Segment, SegmentPlan, coverage_problem
 from stereo_spot_dagster.domain.probe import ColorTags, WorkingPicture
-from stereo_spot_dagster.domain.settings import DepthModel
 from stereo_spot_dagster.domain.timing import TimeBase
 
 
@@ -27,7 +26,7 @@ def plan(segments: tuple[Segment, ...], frames: int, **changes: object) -> Segme
     values: dict[str, object] = {
         "video": "clip-00000000", "source_sha256": "0", "settings_fingerprint": "0", "frames": frames, "first_pts": 0,
         "time_base": TimeBase(numerator=1, denominator=1000), "end_pts": frames * 40, "picture": picture,
-        "depth": DepthModel.CUES, "depth_reason": "", "mode": "copy", "frames_key": "f", "segments": segments,
+        "depth": "cues", "depth_reason": "", "mode": "copy", "frames_key": "f", "segments": segments,
     }  # fmt: skip
     return SegmentPlan.model_validate(values | changes)
 

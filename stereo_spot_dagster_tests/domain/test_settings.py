@@ -39,7 +39,6 @@ def test_the_fingerprint_differs_exactly_when_a_setting_differs(a: ConversionSet
 def test_rendering_settings_keep_plan_and_depth(change: dict[str, Any]) -> None:
     changed, default = ConversionSettings(**change), ConversionSettings()
     assert changed.plan_fingerprint == default.plan_fingerprint
-    assert changed.depth_fingerprint == default.depth_fingerprint
     assert changed.fingerprint != default.fingerprint
 
 

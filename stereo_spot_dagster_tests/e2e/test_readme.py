@@ -31,7 +31,13 @@ def settings_table() -> list[str]:
     defaults = ConversionSettings().model_dump(mode="json")
     for name, field in ConversionSettings.model_fields.items():
         value = defaults[name]
-        shown = ", ".join(value) if isinstance(value, list) else "" if value is None else str(value)
+        shown = (
+            ", ".join(value)
+            if isinstance(value, list)
+            else ""
+            if value is None or isinstance(value, dict)
+            else str(value)
+        )
         rows.append(f"| `{name}` | {shown} | {field.description} |")
     return rows
 

@@ -11,7 +11,7 @@ import numpy as np
 from stereo_spot_dagster.domain.checks import CheckOutcome
 from stereo_spot_dagster.domain.plan import Segment, SegmentPlan
 from stereo_spot_dagster.domain.probe import ProbeReport, WorkingPicture
-from stereo_spot_dagster.domain.settings import Codec, Container, DepthModel
+from stereo_spot_dagster.domain.settings import Codec, Container
 from stereo_spot_dagster.media.container import plan_mux
 from stereo_spot_dagster.media.cut import CutFile, copy_cuts, make_mezzanine, prove_cut, scan_mezzanine
 from stereo_spot_dagster.media.encode import EncodeJob, open_encoder
@@ -157,7 +157,7 @@ def _plan(source: Scanned, cut: Cut, segments: tuple[Segment, ...], first: int) 
         first_source_frame=first,
         end_pts=segments[-1].end_pts,
         picture=cut.picture,
-        depth=DepthModel.CUES,
+        depth="cues",
         depth_reason="",
         mode=cut.mode,
         frames_key="",

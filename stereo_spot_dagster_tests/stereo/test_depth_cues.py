@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from skimage.data import stereo_motorcycle
 
-from stereo_spot_dagster.domain.settings import DepthModel
-from stereo_spot_dagster.stereo.depth import CuesDepth, make_depth_estimator, resolve
+from stereo_spot_dagster.stereo.depth import CuesDepth, make_depth_estimator
 from stereo_spot_dagster.stereo.depth.cues import WARM_UP_FRAMES
 
 from ..benchmarks.depth import estimate, ramp, rank_correlation, score
@@ -196,9 +195,5 @@ def test_1080p_is_worked_on_at_512_x_288_and_portrait_upright() -> None:
     assert CuesDepth().working_size(1080, 1920) == (288, 512)
 
 
-def test_auto_says_what_it_chose_and_why() -> None:
-    model, reason = resolve(DepthModel.AUTO)
-    assert model is DepthModel.CUES
-    assert "weights" in reason
-    assert resolve(DepthModel.CUES)[0] is DepthModel.CUES
-    assert isinstance(make_depth_estimator(DepthModel.AUTO), CuesDepth)
+def test_the_setting_cues_makes_this_estimator() -> None:
+    assert isinstance(make_depth_estimator("cues", None), CuesDepth)

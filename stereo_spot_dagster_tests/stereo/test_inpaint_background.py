@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from stereo_spot_dagster.domain.models import StereoCrafterOptions
 from stereo_spot_dagster.domain.settings import Inpaint
 from stereo_spot_dagster.stereo.frame import Frame, PixelFormat
 from stereo_spot_dagster.stereo.inpaint import make_inpainter
@@ -147,4 +148,4 @@ def test_less_than_half_covered_by_the_soft_splat_is_a_hole() -> None:
 
 
 def test_the_setting_background_makes_the_background_inpainter() -> None:
-    assert make_inpainter(Inpaint.BACKGROUND).name == "background"
+    assert make_inpainter(Inpaint.BACKGROUND, StereoCrafterOptions()).name == "background"

@@ -1,22 +1,23 @@
-"""Depth estimators, one file each, and the choice between them."""
+"""Depth estimators, one file each."""
 
 from __future__ import annotations
 
-from ...domain.settings import DepthModel
+from ...domain.models import DepthKind, ModelOptions, parse_depth
 from .base import DepthEstimator
 from .cues import CuesDepth
 
-__all__ = ["CuesDepth", "DepthEstimator", "make_depth_estimator", "resolve"]
+__all__ = ["CuesDepth", "DepthEstimator", "make_depth_estimator"]
 
 
-def resolve(model: DepthModel) -> tuple[DepthModel, str]:
-    """The estimator that ``model`` stands for on this machine, never ``AUTO``, and the reason in words."""
-    if model is DepthModel.AUTO:
-        return DepthModel.CUES, "it needs no weights and no GPU"
-    return model, "it was asked for"
+def make_depth_estimator(depth: str, options: ModelOptions | None) -> DepthEstimator:
+    """The estimator that ``depth`` names, loaded; keep it for all segments.
 
-
-def make_depth_estimator(model: DepthModel) -> DepthEstimator:
-    """A fresh estimator for one segment."""
-    chosen, _ = resolve(model)
-    return {DepthModel.CUES: CuesDepth}[chosen]()
+    Args:
+        depth: a decided depth setting: not ``auto``, and not ``file:``, which needs no estimator.
+        options: of that model, as ``ConversionSettings.depth_options`` gives them.
+    """
+    choice = parse_depth(depth)
+    match choice.kind:
+        case DepthKind.CUES:
+            return CuesDepth()
+    raise ValueError(f"no depth estimator is called {depth}")

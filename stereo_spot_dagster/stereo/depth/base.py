@@ -14,11 +14,17 @@ class DepthEstimator(ABC):
     Frames of one segment are pushed in order with :meth:`process`; depth comes back in the same order, one map
     for each frame, at once or after a lag; :meth:`finish` returns what is still owed. The state belongs to one
     segment: use :meth:`reset` before the next one.
+
+    Attributes:
+        name: as the user writes it.
+        relative: True if depth is right only up to one scale and shift for each shot: any finite values, larger is
+            nearer. False if it lies in 0..1 already and means the same in every shot.
+        overlap_frames: how many frames of the same shot it wants to see before a segment's first.
     """
 
     name: str
-    licence: str
-    noncommercial: bool = False
+    relative: bool = False
+    overlap_frames: int = 24
 
     @abstractmethod
     def working_size(self, width: int, height: int) -> tuple[int, int]:
@@ -28,8 +34,13 @@ class DepthEstimator(ABC):
         """
 
     @abstractmethod
-    def reset(self) -> None:
-        """Forget everything about earlier frames."""
+    def reset(self, first_frame: int = 0) -> None:
+        """Forget everything about earlier frames.
+
+        Args:
+            first_frame: number in the video of the frame that comes next. Random numbers are drawn for numbered frames,
+                so that the same frame gets the same ones however the video is split.
+        """
 
     @abstractmethod
     def process(self, rgb: NDArray[np.uint8], scene_start: NDArray[np.bool_]) -> NDArray[np.float32]:
@@ -40,9 +51,19 @@ class DepthEstimator(ABC):
             scene_start: ``[T]``, True where a frame is the first of a new shot: temporal state resets there.
 
         Returns:
-            ``[T', h, w]`` with T' >= 0: depth of the oldest frames not yet returned, in 0..1, 1 = nearest.
+            ``[T', h, w]`` with T' >= 0: depth of the oldest frames not yet returned, finite; in 0..1 with 1 = nearest
+            unless ``relative``.
         """
 
     @abstractmethod
     def finish(self) -> NDArray[np.float32]:
         """``[T', h, w]``: depth of the frames not yet returned (T' may be 0)."""
+
+    @property
+    def device(self) -> str:
+        """What it runs on, for the record: ``CPU`` or the name of the GPU."""
+        return "CPU"
+
+    def notes(self) -> tuple[str, ...]:
+        """What happened since :meth:`reset` that a person should know, such as falling back for lack of memory."""
+        return ()

@@ -29,7 +29,6 @@ class CuesDepth(DepthEstimator):
     """
 
     name = "cues"
-    licence = "Apache-2.0"
 
     def __init__(self) -> None:
         self.reset()
@@ -39,7 +38,7 @@ class CuesDepth(DepthEstimator):
         scale = min(1.0, (WORKING_PIXELS / (width * height)) ** 0.5)
         return _round_side(width * scale, width), _round_side(height * scale, height)
 
-    def reset(self) -> None:
+    def reset(self, first_frame: int = 0) -> None:
         self._tracker: ShotTracker | None = None
         self._waiting: list[NDArray[np.uint8]] = []
         self._size = (0, 0)

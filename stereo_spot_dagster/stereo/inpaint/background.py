@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..frame import Frame, Plane
+from ..frame import ColorSpace, Frame, Plane
 from ..warp.bands import over_rows
 from ..warp.base import SynthesizedView
 from .base import Inpainter
@@ -35,10 +35,20 @@ class BackgroundInpainter(Inpainter):
     """
 
     name = "background"
-    licence = "Apache-2.0"
+
+    def reset(self, color: ColorSpace, first_frame: int = 0) -> None:
+        """Nothing is remembered from frame to frame."""
+
+    def push(self, view: SynthesizedView, scene_start: bool) -> list[Frame]:
+        """See :meth:`Inpainter.push`; each picture comes back at once."""
+        return [self.fill(view)]
+
+    def finish(self) -> list[Frame]:
+        """Nothing is ever owed."""
+        return []
 
     def fill(self, view: SynthesizedView) -> Frame:
-        """See :meth:`Inpainter.fill`. Fractional occlusion of at least one half counts as a hole."""
+        """The completed picture of one view. Fractional occlusion of at least one half counts as a hole."""
         picture = view.frame
         mirrored = [np.array(plane, order="C") for plane in picture.planes]
         chroma = mirrored[1:] or [mirrored[0][:0]] * 2
