@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from pathlib import Path
@@ -12,10 +13,11 @@ from rich.console import Console
 from rich.text import Text
 
 from ..domain.errors import StereoSpotError
+from ..domain.machine import MachineSettings
 from . import convert as converting
 from . import demo as demonstration
 from . import doctor as examination
-from . import manage
+from . import manage, models
 from .options import with_settings
 from .session import Session
 
@@ -29,6 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(models.commands)
 _debug = False
 
 
@@ -46,10 +49,17 @@ def convert(
         Path | None,
         typer.Option("--output", "-o", help="Folder for the results (or one file name). [default: the done folder]"),
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="Where the models run: auto, cpu, cuda, cuda:1 or mps.", metavar="DEVICE")
+    ] = None,
+    vram: Annotated[
+        str | None, typer.Option(help="GPU memory the models may use, such as 16GB.", metavar="SIZE")
+    ] = None,
     *,
     settings: dict[str, Any],
 ) -> None:
     """Convert videos in this process. Interrupted and started again, it goes on from the finished segments."""
+    _use_machine(device=device, vram=vram)
     outcomes = converting.convert_all(Session(), inputs, output, settings, err)
     if len(outcomes) > 1:
         err.print(converting.summary(outcomes))
@@ -125,6 +135,14 @@ def demo(
 ) -> None:
     """Convert a short clip to full side by side and to anaglyph, and show where the files lie."""
     demonstration.run_demo(folder, err, out)
+
+
+def _use_machine(**options: str | None) -> None:
+    """Let machine settings of the command line win over the environment's, in this process and those it starts."""
+    for name, value in options.items():
+        if value is not None:
+            os.environ[f"STEREO_SPOT_{name.upper()}"] = value
+    MachineSettings.from_environment()
 
 
 def _print_paths(paths: list[Path]) -> None:

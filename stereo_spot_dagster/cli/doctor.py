@@ -8,12 +8,17 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import metadata
 
 from rich.table import Table
 from rich.text import Text
 
+from ..convert.choice import preview_models
 from ..domain.errors import StereoSpotError
+from ..domain.machine import MachineSettings
+from ..domain.settings import ConversionSettings
 from ..media.tools import encoder_works, find_tools, version
+from ..weights import CATALOGUE, locate, verify
 from .session import Session
 
 _NEEDED_SPACE = 20 << 30
@@ -46,7 +51,17 @@ class Finding:
 
 def examine(session: Session) -> list[Finding]:
     """Look at everything a conversion needs."""
-    return [*_ffmpeg(), _gpu(), _weights(), _store(session), _space(session), _dagster(session), _daemon(session)]
+    return [
+        *_ffmpeg(),
+        _gpu(),
+        _packages(),
+        *_weights(),
+        _automatic(),
+        _store(session),
+        _space(session),
+        _dagster(session),
+        _daemon(session),
+    ]
 
 
 def table(findings: list[Finding]) -> Table:
@@ -96,10 +111,50 @@ def _gpu() -> Finding:
     return Finding("GPU", State.GOOD if found else State.MISSING, found or "the driver shows none")
 
 
-def _weights() -> Finding:
-    if importlib.util.find_spec("torch") is None:
-        return Finding("model weights", State.MISSING, "torch is not installed", "Not needed for depth by cues")
-    return Finding("model weights", State.MISSING, "depth by cues needs none", "")
+def _packages() -> Finding:
+    """The packages of the models; torch is imported only where a driver is, because that takes seconds."""
+    missing = [name for name in ("torch", "transformers", "diffusers") if importlib.util.find_spec(name) is None]
+    if missing:
+        remedy = "Not needed for depth by cues; else run: pip install 'stereo-spot-dagster[models]'"
+        return Finding("models' packages", State.MISSING, f"{', '.join(missing)} not installed", remedy)
+    found = ", ".join(f"{name} {metadata.version(name)}" for name in ("torch", "transformers", "diffusers"))
+    if not shutil.which("nvidia-smi"):
+        return Finding("models' packages", State.GOOD, found)
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("models' packages", State.GOOD, f"{found}, CUDA {torch.version.cuda}")
+    remedy = "Install a torch that is built for the CUDA of the driver"
+    return Finding("models' packages", State.MISSING, f"{found}; torch cannot use the GPU", remedy)
+
+
+def _weights() -> list[Finding]:
+    machine = MachineSettings.from_environment()
+    here = [entry for entry in CATALOGUE.values() if locate(entry, machine)]
+    findings = []
+    for entry in here:
+        try:
+            folder = verify(entry, machine=machine)
+            findings.append(Finding(f"weights {entry.name}", State.GOOD, str(folder)))
+        except StereoSpotError as error:
+            findings.append(Finding(f"weights {entry.name}", State.BROKEN, error.cause, error.remedy))
+    if not here:
+        remedy = "Not needed for depth by cues; else see: stereo-spot models list"
+        findings.append(Finding("model weights", State.MISSING, "none are here", remedy))
+    return findings
+
+
+def _automatic() -> Finding:
+    """What ``auto`` stands for here, with and without the word on licences."""
+    try:
+        plain = preview_models(ConversionSettings())
+        accepted = preview_models(ConversionSettings(accept_noncommercial=True))
+    except StereoSpotError as error:
+        return Finding("auto", State.BROKEN, error.cause, error.remedy)
+    found = f"depth {plain.depth} ({plain.depth_reason}), occlusions {plain.inpaint} ({plain.inpaint_reason})"
+    if (plain.depth, plain.inpaint) != (accepted.depth, accepted.inpaint):
+        found += f"; with --accept-noncommercial: depth {accepted.depth}, occlusions {accepted.inpaint}"
+    return Finding("auto", State.GOOD, found)
 
 
 def _store(session: Session) -> Finding:

@@ -64,6 +64,10 @@ class ProofFailed(StereoSpotError):
     """Something we made is not what was planned: wrong frames, times, size, sound or tags."""
 
 
+class DeviceOutOfMemory(StereoSpotError):
+    """The GPU's memory is too small for the least that can be done at once."""
+
+
 class VideoIncomplete(StereoSpotError):
     """A video cannot be joined because segments are missing from the store."""
 
@@ -80,6 +84,26 @@ class StoreFailed(StereoSpotError):
     """The media store could not read or write an object."""
 
     retryable = True
+
+
+class WeightsMissing(StereoSpotError):
+    """The weights of a model are not on this machine."""
+
+
+class WeightsBroken(StereoSpotError):
+    """The weights of a model are damaged, incomplete, or those of another model."""
+
+
+class DownloadFailed(StereoSpotError):
+    """Weights could not be downloaded."""
+
+    retryable = True
+
+
+class DownloadRefused(DownloadFailed):
+    """The hub does not give these weights to this user, or has no such thing: trying again changes nothing."""
+
+    retryable = False
 
 
 def printable(text: str) -> str:
