@@ -126,6 +126,7 @@ class StereoCrafterOptions(ModelOptions, frozen=True):
         overlap: frames of a chunk that are given from the one before.
         tile_side: longest side of a tile, pixels; larger pictures are denoised in overlapping tiles.
         tile_overlap: pixels two tiles share.
+        tile_count: tiles along each side; 0 chooses them by ``tile_side``.
         decode_chunk: frames the decoder sees together.
         seed: of all noise.
         noise: ``frame`` draws the noise of each absolute frame by itself; ``sequence`` is the published code's order.
@@ -142,6 +143,7 @@ class StereoCrafterOptions(ModelOptions, frozen=True):
     overlap: Annotated[int, Field(ge=0, le=32)] = 3
     tile_side: Annotated[int, Field(ge=128, le=4096)] = 1024
     tile_overlap: Annotated[int, Field(ge=64, le=512)] = 128
+    tile_count: Annotated[int, Field(ge=0, le=16)] = 0
     decode_chunk: Annotated[int, Field(ge=1, le=32)] = 8
     seed: Annotated[int, Field(ge=0)] = 42
     noise: Literal["frame", "sequence"] = "frame"
@@ -162,6 +164,7 @@ class StereoCrafterOptions(ModelOptions, frozen=True):
         """As the published inpainting script runs, except that the output keeps the size of the input."""
         return cls(
             guidance=1.01,
+            tile_count=2,
             decode_chunk=2,
             noise="sequence",
             joint="hard",
