@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 export STEREO_SPOT_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test test-fast dev lint format types imports check bench lock clean
+.PHONY: demo test test-fast dev lint format types imports check bench synth lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stereo-spot demo demo-output
@@ -18,10 +18,14 @@ test: $(VENV)/.installed-dev
 test-fast: $(VENV)/.installed-dev
 	$(BIN)/pytest -m "not slow"
 
+# One worker for each GPU; one for a machine without.
+GPUS = $$(n=$$(nvidia-smi -L 2>/dev/null | wc -l); echo $$((n > 1 ? n : 1)))
+
 # The UI on http://localhost:3000, the sensors, and the drop folder $(STEREO_SPOT_HOME)/drop.
 dev: $(VENV)/.installed
 	mkdir -p "$(STEREO_SPOT_HOME)/dagster" "$(STEREO_SPOT_HOME)/drop"
 	cp dagster.yaml "$(STEREO_SPOT_HOME)/dagster/dagster.yaml"
+	DAGSTER_HOME="$(STEREO_SPOT_HOME)/dagster" $(BIN)/dagster instance concurrency set gpu $(GPUS)
 	DAGSTER_HOME="$(STEREO_SPOT_HOME)/dagster" $(BIN)/dagster dev -w workspace.yaml
 
 lint: $(VENV)/.installed-dev
@@ -43,6 +47,10 @@ check: lint types imports
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m stereo_spot_dagster_tests.benchmarks bench-output
 
+# The CloudFormation templates of infra/, checked by cdk-nag. Needs node, but no account.
+synth: $(VENV)/.installed-infra
+	cd infra && npx --yes aws-cdk@2.1148.1 synth --quiet --app "$(abspath $(BIN))/python app.py"
+
 # Run on the oldest Python we support: what resolves there has wheels for the others too.
 lock: $(VENV)/.installed-dev
 	$(BIN)/python -m pip freeze --exclude-editable --exclude torch --exclude sympy --exclude mpmath | sed '/^#/d' > constraints.txt
@@ -58,6 +66,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) --editable ".[dev,models]"
 	touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-infra: pyproject.toml constraints.txt infra/requirements.txt | $(VENV)/bin/python
+	$(PIP) --editable ".[infra]"
+	touch $@
 
 clean:
 	rm -rf $(VENV) demo-output bench-output

@@ -5,15 +5,14 @@ from pathlib import Path
 
 import dagster as dg
 
-from ..convert.finish import FinishedVideo, deliver, finish_video
+from ..convert.finish import FinishedVideo, deliver_done, finish_video
 from ..domain.plan import SegmentPlan
 from ..domain.video import Driver, SourceRecord
-from ..storage.keys import DONE
 from . import reporting
 from .partitions import LINEAGE_ONLY, VIDEOS
 from .policies import OWNERS, RETRIES
 from .stereo_segments import stereo_segments
-from .studio import Studio
+from .studio import Studio, place_value
 
 NAME = "final_video"
 CHECKS = {
@@ -49,23 +48,24 @@ def final_video(
         source, plan = workspace.source(video), workspace.plan(video)
         finished = finish_video(workspace, source, plan)
     yield from reporting.report_checks(NAME, finished.checks, source.name)
-    delivered: list[Path] = []
+    delivered: list[str] = []
     if workspace.submission(video).driver is Driver.SENSORS:
         with reporting.plain_failures():
-            delivered = deliver(workspace, video, finished.outputs, workspace.home / DONE)
+            delivered = deliver_done(workspace, video, finished.outputs)
     yield materialization(studio, source, plan, finished, delivered)
 
 
 def materialization(
-    studio: Studio, source: SourceRecord, plan: SegmentPlan, finished: FinishedVideo, delivered: Sequence[Path]
+    studio: Studio, source: SourceRecord, plan: SegmentPlan, finished: FinishedVideo, delivered: Sequence[str]
 ) -> dg.MaterializeResult:
     workspace = studio.workspace
-    result = str(delivered[0]) if delivered else workspace.store.locate(finished.outputs[0].key)
+    result = delivered[0] if delivered else workspace.store.locate(finished.outputs[0].key)
+    links = {} if "://" in result else {"open": dg.MetadataValue.url(Path(result).absolute().as_uri())}
     return dg.MaterializeResult(
         asset_key=NAME,
         metadata={
-            "result": dg.MetadataValue.path(result),
-            "open": dg.MetadataValue.url(Path(result).absolute().as_uri()),
+            "result": place_value(result),
+            **links,
             "warnings": reporting.warnings_value(finished.warnings),
             "frames": plan.frames,
             "seconds_of_video": float(plan.time_base.seconds(plan.end_pts - plan.first_pts)),

@@ -6,14 +6,15 @@ from typing import Any, get_args, get_origin
 import dagster as dg
 from pydantic import Field, create_model
 
-from ..convert.finish import FinishedVideo, deliver
+from ..convert.finish import FinishedVideo, deliver, deliver_done
 from ..convert.intake import identify, submit
 from ..convert.steps import DepthStep, StereoStep, conversion_steps
+from ..convert.workspace import Workspace
 from ..domain.models import ModelOptions
 from ..domain.plan import SegmentPlan
 from ..domain.settings import ConversionSettings, parse_settings
 from ..domain.video import Driver, SourceRecord
-from ..storage.keys import DONE, segment_partition
+from ..storage.keys import segment_partition
 from . import depth_segments, final_video, reporting, segments, source_video, stereo_segments
 from .partitions import SEGMENTS, VIDEOS
 from .studio import Studio
@@ -76,10 +77,10 @@ class ConvertConfig(VideoConfig):
     """A video, how to convert it, and where to put the result.
 
     Attributes:
-        output: folder for the finished files; empty for the done folder.
+        output: folder for the finished files; empty for the done ones of the store.
     """
 
-    output: str = Field(default="", description="folder for the finished files; empty for the done folder")
+    output: str = Field(default="", description="folder for the finished files; empty for the done ones of the store")
 
 
 @dg.op(description="Hand in a video by its path; the sensors convert it.")
@@ -120,12 +121,18 @@ def convert(context: dg.OpExecutionContext, config: ConvertConfig, studio: Studi
                 made = stereo_segments.materialization(studio, source, plan, step.segment, step.rendered)
                 _log(context, made, name)
             elif isinstance(step, FinishedVideo) and source and plan:
-                folder = Path(config.output) if config.output else workspace.home / DONE
-                delivered = deliver(workspace, submission.video, step.outputs, folder)
+                delivered = _deliver(workspace, step, submission.video, config.output)
                 made = final_video.materialization(studio, source, plan, step, delivered)
                 _log(context, made, submission.video)
-                for path in delivered:
-                    context.log.info(f"Finished: {path}")
+                for place in delivered:
+                    context.log.info(f"Finished: {place}")
+
+
+def _deliver(workspace: Workspace, finished: FinishedVideo, video: str, output: str) -> list[str]:
+    """Paths or URLs of the finished files."""
+    if not output:
+        return deliver_done(workspace, video, finished.outputs)
+    return [str(path) for path in deliver(workspace, video, finished.outputs, Path(output))]
 
 
 def _log(context: dg.OpExecutionContext, made: dg.MaterializeResult, partition: str) -> None:

@@ -106,9 +106,10 @@ def settings_table(settings: ConversionSettings) -> dg.TableMetadataValue:
     """One row for each setting, with its meaning."""
     records = []
     for name, field in ConversionSettings.model_fields.items():
-        value = settings.model_dump(mode="json")[name]
-        shown = ", ".join(value) if isinstance(value, list) else "default" if value is None else str(value)
-        records.append(dg.TableRecord({"setting": name, "value": shown, "meaning": field.description or ""}))
+        value = getattr(settings, name)
+        shown = ", ".join(value) if isinstance(value, tuple) else "" if value is None else str(value)
+        row = {"setting": name, "value": shown or "default", "meaning": field.description or ""}
+        records.append(dg.TableRecord(row))
     return dg.MetadataValue.table(records=records)
 
 

@@ -69,7 +69,7 @@ def materialization(studio: Studio, record: SourceRecord) -> dg.MaterializeResul
             "warnings": reporting.warnings_value(probe.warnings),
             "streams": _streams_table(probe),
             "settings": reporting.settings_table(record.settings),
-            "file": dg.MetadataValue.path(studio.workspace.store.locate(record.key)),
+            "file": studio.file_value(record.key),
             "megabytes": round(record.size_bytes / 1e6, 2),
             "sha256": record.sha256,
             **reporting.machine(),

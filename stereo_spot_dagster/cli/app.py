@@ -68,8 +68,7 @@ def convert(
             if outcome.error:
                 raise outcome.error
     for outcome in outcomes:
-        for path in outcome.outputs:
-            out.print(Text(str(path)))
+        _print_places(list(outcome.outputs))
     if any(outcome.error for outcome in outcomes):
         raise typer.Exit(1)
 
@@ -95,14 +94,14 @@ def status(video: Annotated[str | None, typer.Argument(help="One video's key; al
 @app.command()
 def retry(video: Annotated[str, typer.Argument(help="The video's key.")]) -> None:
     """Try a failed, refused or interrupted video again, from what is finished."""
-    _print_paths(manage.retry(Session(), video, err))
+    _print_places(manage.retry(Session(), video, err))
 
 
 @app.command()
 @with_settings
 def retune(video: Annotated[str, typer.Argument(help="The video's key.")], *, settings: dict[str, Any]) -> None:
     """Render a converted video again with other settings, from the stored depth."""
-    _print_paths(manage.retune(Session(), video, settings, err))
+    _print_places(manage.retune(Session(), video, settings, err))
 
 
 @app.command()
@@ -145,9 +144,9 @@ def _use_machine(**options: str | None) -> None:
     MachineSettings.from_environment()
 
 
-def _print_paths(paths: list[Path]) -> None:
-    for path in paths:
-        out.print(Text(str(path)))
+def _print_places(places: list[str]) -> None:
+    for place in places:
+        out.print(Text(place))
 
 
 def main() -> None:

@@ -14,12 +14,11 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.table import Table
 from rich.text import Text
 
-from ..convert.finish import deliver, deliver_as
+from ..convert.finish import deliver, deliver_as, deliver_done
 from ..convert.intake import identify
 from ..domain.errors import InputRefused, InvalidSettings, StereoSpotError
 from ..domain.settings import ConversionSettings, parse_settings
-from ..domain.video import Driver
-from ..storage.keys import DONE
+from ..domain.video import Driver, FinalRecord
 from .session import Session
 
 VIDEO_ENDINGS = frozenset(
@@ -53,10 +52,14 @@ _RESULT_ENDINGS = (".mp4", ".mkv")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one input."""
+    """What became of one input.
+
+    Attributes:
+        outputs: paths or ``s3://`` URLs.
+    """
 
     source: Path
-    outputs: tuple[Path, ...] = ()
+    outputs: tuple[str, ...] = ()
     error: StereoSpotError | None = None
     seconds: float = 0.0
 
@@ -133,16 +136,21 @@ def _convert_one(
         final = session.convert(submission, tell)
         for warning in final.warnings:
             bar.console.print(Text(f"{path.name}: {warning}", "yellow"))
-        workspace = session.workspace
-        if output and output.suffix.lower() in _RESULT_ENDINGS and not output.is_dir():
-            paths = deliver_as(workspace, final.video, final.outputs, output)
-        else:
-            paths = deliver(workspace, final.video, final.outputs, output or workspace.home / DONE)
-        return Outcome(path, tuple(paths), seconds=time.monotonic() - started)
+        places = _deliver(session, final, output)
+        return Outcome(path, tuple(places), seconds=time.monotonic() - started)
     except StereoSpotError as error:
         return Outcome(path, error=error, seconds=time.monotonic() - started)
     finally:
         bar.remove_task(task)
+
+
+def _deliver(session: Session, final: FinalRecord, output: Path | None) -> list[str]:
+    """Paths or URLs of the finished files."""
+    workspace = session.workspace
+    if output is None:
+        return deliver_done(workspace, final.video, final.outputs)
+    one = output.suffix.lower() in _RESULT_ENDINGS and not output.is_dir()
+    return [str(path) for path in (deliver_as if one else deliver)(workspace, final.video, final.outputs, output)]
 
 
 class _Count(ProgressColumn):

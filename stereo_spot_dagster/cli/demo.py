@@ -37,13 +37,13 @@ def run_demo(folder: Path, messages: Console, results: Console) -> None:
     """Convert the clip into ``folder`` and print where the files and a still of each lie."""
     folder.mkdir(parents=True, exist_ok=True)
     messages.print("Converting Big Buck Bunny (5 s, 1280x720) with weight-free depth ...")
-    values = {"layouts": _LAYOUTS}
+    values = {"layouts": _LAYOUTS, "depth": "cues", "inpaint": "background"}
     outcomes = convert_all(Session(folder / "home"), [demo_clip()], folder, values, messages)
     for outcome in outcomes:
         if outcome.error:
             raise outcome.error
         messages.print(f"Done in {outcome.seconds:.0f} s.")
-        for video in outcome.outputs:
+        for video in map(Path, outcome.outputs):
             picture = video.with_suffix(".png")
             still(video, picture)
             results.print(Text(f"video {video.absolute()}"))

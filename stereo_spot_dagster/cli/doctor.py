@@ -161,7 +161,8 @@ def _store(session: Session) -> Finding:
     key, store = "doctor.txt", session.workspace.store
     try:
         store.put_bytes(b"ok", key)
-        whole = store.read_bytes(key) == b"ok" and not store.delete_prefix(key)
+        whole = store.read_bytes(key) == b"ok"
+        store.delete_prefix(key)
     except StereoSpotError as error:
         return Finding("media store", State.BROKEN, error.cause, error.remedy)
     found = store.locate("")

@@ -16,11 +16,12 @@ from rich.text import Text
 from ..assets import source_video as source_asset
 from ..assets.partitions import SEGMENTS, VIDEO_TAG, VIDEOS
 from ..assets.studio import Studio
-from ..convert.finish import deliver, delivered_paths
+from ..convert.choice import prepare_inpainter
+from ..convert.finish import deliver_done, delivered_places
 from ..convert.intake import identify, submit
 from ..convert.progress import Stage, VideoProgress, known_videos, video_progress
 from ..convert.render import Rendering
-from ..domain.errors import InvalidSettings, StereoSpotError, UnknownVideo, VideoBusy
+from ..domain.errors import InvalidSettings, UnknownVideo, VideoBusy
 from ..domain.settings import parse_settings
 from ..domain.video import Attempt, Driver
 from ..storage import keys
@@ -125,7 +126,7 @@ def print_status(session: Session, video: str | None, console: Console) -> None:
     console.print(table)
 
 
-def retry(session: Session, video: str, console: Console) -> list[Path]:
+def retry(session: Session, video: str, console: Console) -> list[str]:
     """Try a video again: by the daemon where it drives the video and is alive, else in this process.
 
     Returns:
@@ -146,7 +147,7 @@ def retry(session: Session, video: str, console: Console) -> list[Path]:
     return _convert_here(session, video, console)
 
 
-def retune(session: Session, video: str, values: dict[str, Any], console: Console) -> list[Path]:
+def retune(session: Session, video: str, values: dict[str, Any], console: Console) -> list[str]:
     """Render a video again with other settings; its frames, cuts and depth stay.
 
     Raises:
@@ -162,6 +163,7 @@ def retune(session: Session, video: str, values: dict[str, Any], console: Consol
     if not values:
         raise InvalidSettings(video, "no setting to change was given", "Give one, such as --divergence 3")
     settings = parse_settings(source.settings.model_dump() | values, subject="options")
+    prepare_inpainter(settings)
     updated = source.model_copy(update={"settings": settings})
     workspace.save(updated, keys.source_record(video))
     submission = workspace.submission(video).model_copy(update={"settings": settings})
@@ -190,10 +192,10 @@ def remove(session: Session, video: str) -> None:
     """Delete a video's objects, partitions and runs (with their events).
 
     Raises:
-        StereoSpotError: some objects could not be deleted; they are named.
+        ObjectsLeft: some objects could not be deleted; they are named, and the video stays known.
     """
     instance = session.instance
-    left = session.workspace.store.delete_prefix(keys.video_folder(video))
+    session.workspace.store.delete_prefix(keys.video_folder(video))
     segments = SEGMENTS.get_partition_keys(dynamic_partitions_store=instance)
     for key in segments:
         if key.startswith(f"{video}."):
@@ -201,13 +203,9 @@ def remove(session: Session, video: str) -> None:
     instance.delete_dynamic_partition(str(VIDEOS.name), video)
     for run in instance.get_runs(dg.RunsFilter(tags={VIDEO_TAG: video})):
         instance.delete_run(run.run_id)
-    if left:
-        raise StereoSpotError(
-            video, f"{len(left)} objects could not be deleted, such as {left[0]}", "Delete them by hand"
-        )
 
 
-def _convert_here(session: Session, video: str, console: Console) -> list[Path]:
+def _convert_here(session: Session, video: str, console: Console) -> list[str]:
     workspace = session.workspace
     driver = workspace.submission(video).driver
     # While this process is at it, no daemon that starts meanwhile may take it up.
@@ -222,7 +220,7 @@ def _convert_here(session: Session, video: str, console: Console) -> list[Path]:
             final = session.convert(submission, tell)
         finally:
             submit(workspace, submission.model_copy(update={"driver": driver}))
-    return deliver(workspace, video, final.outputs, workspace.home / keys.DONE)
+    return deliver_done(workspace, video, final.outputs)
 
 
 def _report_source(session: Session, source) -> None:
@@ -273,7 +271,7 @@ def _print_one(session: Session, found: VideoStatus, console: Console) -> None:
             progress.final.warnings if progress.final else progress.plan.warnings if progress.plan else ()
         ),
         "ready in": _duration(found.remaining_s) if found.remaining_s is not None else "",
-        "results": "\n".join(str(path) for path in delivered_paths(session.workspace, progress.video)),
+        "results": "\n".join(delivered_places(session.workspace, progress.video)),
     }
     table = Table(show_header=False)
     for name, value in rows.items():

@@ -31,21 +31,13 @@ Names = Annotated[list[str] | None, typer.Argument(help="Names from the list, or
 def list_models() -> None:
     """Show the models, their licences, and which of them are on this machine."""
     machine = MachineSettings.from_environment()
-    table = Table(Column("model", no_wrap=True), "repository", "revision", "size", "licence", "gated", "here")
+    model_column, size_column = Column("model, repository and revision", overflow="fold"), Column("size", no_wrap=True)
+    table = Table(model_column, size_column, "licence", "here", show_lines=True)
     for entry in CATALOGUE.values():
         folder = locate(entry, machine)
-        licence = entry.licence + (" (no commercial use)" if entry.noncommercial else "")
-        here = "yes" if folder else "no"
-        row = (
-            entry.name,
-            entry.repo,
-            _revision(entry, folder),
-            entry.size,
-            licence,
-            "yes" if entry.gated else "",
-            here,
-        )
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+        model = Text(entry.name).append(f"\n{entry.repo}\n{_revision(entry, folder)}", "dim")
+        licence = [entry.licence, *["no commercial use"] * entry.noncommercial, *["gated"] * entry.gated]
+        table.add_row(model, entry.size, Text(", ".join(licence)), "yes" if folder else "no")
     _out.print(table)
 
 

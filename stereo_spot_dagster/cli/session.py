@@ -20,7 +20,7 @@ from ..assets.stereo_segments import stereo_segments
 from ..assets.studio import Studio, listening
 from ..convert.intake import look_into, submit
 from ..convert.progress import Stage, video_progress
-from ..convert.workspace import Workspace, home_folder
+from ..convert.workspace import Workspace
 from ..domain.errors import InputRefused, StereoSpotError, VideoBusy
 from ..domain.video import Driver, FinalRecord, Submission
 from ..storage import keys
@@ -45,11 +45,13 @@ class Session:
     """A command's view of the world.
 
     Args:
-        home: the folder that holds everything; by default ``$STEREO_SPOT_HOME`` or ``./data``.
+        home: the folder with Dagster's storage and, unless ``$STEREO_SPOT_STORE`` names a bucket, the media; by
+            default ``$STEREO_SPOT_HOME`` or ``./data``.
     """
 
     def __init__(self, home: Path | None = None) -> None:
-        self.workspace = Workspace.local(home or home_folder())
+        self.workspace = Workspace.from_environment(home)
+        self.workspace.home.mkdir(parents=True, exist_ok=True)
 
     @cached_property
     def instance(self) -> dg.DagsterInstance:

@@ -107,6 +107,16 @@ def _choose_depth(settings: ConversionSettings, machine: MachineSettings) -> tup
     return settings.depth, _ASKED
 
 
+def prepare_inpainter(settings: ConversionSettings) -> None:
+    """Pass if the inpainter that was asked for can be used, as :func:`choose_models` does; ``auto`` stays as decided.
+
+    Raises:
+        InvalidSettings, ToolUnavailable, WeightsMissing, WeightsBroken, DownloadFailed: as :func:`choose_models`.
+    """
+    if settings.inpaint is not Inpaint.AUTO:
+        _choose_inpaint(settings, MachineSettings.from_environment())
+
+
 def _choose_inpaint(settings: ConversionSettings, machine: MachineSettings) -> tuple[Inpaint, str]:
     entry = find("stereocrafter")
     if settings.inpaint is Inpaint.STEREOCRAFTER:
@@ -136,6 +146,9 @@ def _diffusion_obstacle(entry: ModelWeights, settings: ConversionSettings, machi
         return "no GPU" if machine.device == "auto" else f"no GPU is used with STEREO_SPOT_DEVICE={machine.device}"
     if not settings.accept_noncommercial:
         return f"the licence of {entry.name} was not accepted"
+    if machine.worker_vram is not None:
+        # The workers have the packages, and get weights they lack when they load them.
+        return _memory_obstacle(entry, machine.worker_vram, _DIFFUSION_GB)
     lacking = _lacking(_DIFFUSION_PACKAGES)
     if lacking:
         return f"{lacking} is not installed"
@@ -143,12 +156,16 @@ def _diffusion_obstacle(entry: ModelWeights, settings: ConversionSettings, machi
         obstacle = _weights_obstacle(needed, machine)
         if obstacle:
             return obstacle
-    memory = machine.worker_vram if machine.worker_vram is not None else _gpu_memory_gb(machine)
-    if memory is None:
+    memory_gb = _gpu_memory_gb(machine)
+    if memory_gb is None:
         return "torch cannot use the GPU"
-    if memory < _DIFFUSION_GB * (1.0 if machine.worker_vram is not None else _DRIVER_SHARE):
-        return f"the GPU has {memory:.0f} GB and {entry.name} needs {_DIFFUSION_GB:.0f}"
-    return ""
+    return _memory_obstacle(entry, memory_gb, _DIFFUSION_GB * _DRIVER_SHARE)
+
+
+def _memory_obstacle(entry: ModelWeights, memory_gb: float, least_gb: float) -> str:
+    if memory_gb >= least_gb:
+        return ""
+    return f"the GPU has {memory_gb:.0f} GB and {entry.name} needs {_DIFFUSION_GB:.0f}"
 
 
 def _weights_obstacle(entry: ModelWeights, machine: MachineSettings) -> str:

@@ -5,30 +5,29 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..domain.errors import ProofFailed
-from ..domain.models import ModelOptions
-from ..domain.plan import Segment, SegmentPlan
+from ..domain.models import DepthKind, parse_depth
+from ..domain.plan import Segment, SegmentPlan, ShotSurvey
 from ..domain.settings import ConversionSettings
-from ..media.frames import PictureWriter, read_gray16, read_rgb
-from ..media.process import file_url
+from ..media.frames import gray16_writer, read_gray16
 from ..media.scan import FrameTable
-from ..stereo.depth import make_depth_estimator
 from ..stereo.depth.base import DepthEstimator
 from ..stereo.preview import depth_strip
 from ..storage import keys
-from .overlap import ahead
+from .estimation import segment_depths, the_estimator
+from .relative_depth import RawDepths
+from .supplied_depth import read_supplied, supplied_depth_of
+from .surveys import survey_samples
 from .workspace import Workspace
 
-_BATCH = 8
 _STRIP_PICTURES = 6
 _FULL_SCALE = 65535
 _NOT_IN_A_KEY = re.compile(r"[^a-z0-9.-]+", re.IGNORECASE)
@@ -44,6 +43,11 @@ class DepthRecord(BaseModel):
         width, height: its size.
         frames: its pictures: exactly the segment's.
         low, median, high: 1st, 50th and 99th percentile of depth over the segment, 0..1.
+        seconds: all the work took.
+        frames_per_second: of the segment, in these seconds.
+        device: what the model ran on: ``CPU`` or the name of the GPU.
+        peak_memory_mb: GPU memory it used at most, MB; 0 on a CPU.
+        notes: what happened that a person should know, in words.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,11 +64,17 @@ class DepthRecord(BaseModel):
     high: float
     seconds: float
     frames_per_second: float
+    device: str = "CPU"
+    peak_memory_mb: float = 0.0
+    notes: tuple[str, ...] = ()
 
 
 def depth_fingerprint(plan: SegmentPlan) -> str:
     """Names the depth of a plan: another estimator or other frames give another name."""
-    return f"{_NOT_IN_A_KEY.sub('-', plan.depth)}-{plan.digest[:8]}"
+    choice = parse_depth(plan.depth)
+    # A path says nothing to others, and can be longer than a file name may be.
+    name = choice.kind.value if choice.path else plan.depth
+    return f"{_NOT_IN_A_KEY.sub('-', name)}-{plan.digest[:8]}"
 
 
 def existing_depth(workspace: Workspace, plan: SegmentPlan, segment: Segment) -> DepthRecord | None:
@@ -93,17 +103,20 @@ def estimate_depth(
         ProofFailed: the cut file does not hold the planned frames.
     """
     started = time.monotonic()
-    estimator = _estimator(plan.depth, settings.depth_options(plan.depth))
-    size = estimator.working_size(plan.picture.width, plan.picture.height)
-    statistics = _Statistics(segment.frames)
+    statistics, run = _Statistics(segment.frames), _Run()
     with workspace.folder() as folder:
-        cut = workspace.store.fetch(segment.cut_key, folder)
+        if parse_depth(plan.depth).kind is DepthKind.FILE:
+            size, samples = _supplied(workspace, plan, segment, folder)
+        else:
+            estimator = the_estimator(plan.depth, settings.depth_options(plan.depth))
+            size = estimator.working_size(plan.picture.width, plan.picture.height)
+            job = _Job(workspace, plan, frames, segment, estimator, size, folder)
+            samples = _estimated(job, run, progress)
         target = folder / "depth.mkv"
-        with _depth_writer(target, size, plan.video) as writer:
-            for depth in _depths(cut, plan, frames, segment, estimator, size):
-                samples = np.rint(depth * _FULL_SCALE).astype("<u2")
-                writer.write([samples])
-                statistics.add(depth)
+        with gray16_writer(target, size, plan.video) as writer:
+            for picture in samples:
+                writer.write([picture])
+                statistics.add(picture)
                 if progress:
                     progress(writer.written)
         if writer.written != segment.frames:
@@ -125,6 +138,9 @@ def estimate_depth(
         high=high,
         seconds=seconds,
         frames_per_second=segment.frames / seconds,
+        device=run.device,
+        peak_memory_mb=run.peak_memory_mb,
+        notes=tuple(dict.fromkeys(run.notes)),
     )
     workspace.save(record, keys.depth_record(plan.video, depth_fingerprint(plan), segment))
     return record, depth_strip(np.stack(statistics.pictures))
@@ -137,52 +153,80 @@ def read_depth(path: Path, record: DepthRecord) -> Iterator[NDArray[np.float32]]
         yield samples.astype(np.float32) * np.float32(1 / _FULL_SCALE)
 
 
-@lru_cache(maxsize=1)
-def _estimator(depth: str, options: ModelOptions | None) -> DepthEstimator:
-    """Kept between the segments of one process, so that a model is loaded once."""
-    return make_depth_estimator(depth, options)
+@dataclass(frozen=True)
+class _Job:
+    """A segment whose depth is estimated; ``size`` is (width, height) of the maps, ``folder`` is scratch."""
+
+    workspace: Workspace
+    plan: SegmentPlan
+    frames: FrameTable
+    segment: Segment
+    estimator: DepthEstimator
+    size: tuple[int, int]
+    folder: Path
+
+    def raw(self) -> Iterator[NDArray[np.float32]]:
+        """What the estimator says, from the overlap on."""
+        cut = self.workspace.store.fetch(self.segment.cut_key, self.folder)
+        return segment_depths(cut, self.plan, self.frames, self.segment, self.estimator, self.size)
+
+    def survey(self, survey: ShotSurvey) -> NDArray[np.float32]:
+        fingerprint = depth_fingerprint(self.plan)
+        return survey_samples(self.workspace, self.plan, fingerprint, survey, self.estimator, self.size)
 
 
-def _depths(
-    cut: Path,
-    plan: SegmentPlan,
-    frames: FrameTable,
-    segment: Segment,
-    estimator: DepthEstimator,
-    size: tuple[int, int],
-) -> Iterator[NDArray[np.float32]]:
+@dataclass
+class _Run:
+    """What an estimator has to say about its work."""
+
+    device: str = "CPU"
+    peak_memory_mb: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    def note(self, estimator: DepthEstimator) -> None:
+        """To be called before the estimator forgets what it did."""
+        self.device = estimator.device
+        self.peak_memory_mb = max(self.peak_memory_mb, estimator.peak_memory_mb)
+        self.notes += estimator.notes()
+
+
+def _estimated(job: _Job, run: _Run, progress: FrameProgress | None) -> Iterator[NDArray[np.uint16]]:
+    """``[h, w]`` stored depth of each of the segment's frames."""
+    if not job.estimator.relative:
+        yield from _stored(_own(job))
+        run.note(job.estimator)
+        return
+    # The range of a shot is known when all of it was seen.
+    raw = RawDepths(job.folder / "raw", job.segment, job.plan.surveys)
+    for done in raw.write(job.raw()):
+        if progress:
+            progress(done)
+    run.note(job.estimator)
+    yield from _stored(raw.normalised(job.frames, job.survey))
+    # It may have estimated a survey meanwhile.
+    run.note(job.estimator)
+
+
+def _own(job: _Job) -> Iterator[NDArray[np.float32]]:
     """Depth of the segment's own frames; those of the overlap are estimated and dropped."""
-    estimator.reset(segment.first_needed)
-    count = segment.frames + segment.overlap_frames
-    starts = frames.scene_start[segment.first_needed : segment.end_frame].copy()
-    starts[0] = True
-    pictures = read_rgb(cut, plan.picture, size=size, skip=segment.skip_frames, count=count, name=plan.video)
-    drop = segment.overlap_frames
-    with ahead(_batches(pictures)) as batches:
-        position = 0
-        for batch in batches:
-            ready = estimator.process(batch, starts[position : position + len(batch)])
-            position += len(batch)
-            yield from ready[drop:]
-            drop = max(0, drop - len(ready))
-        yield from estimator.finish()[drop:]
+    for number, depth in enumerate(job.raw()):
+        if number >= job.segment.overlap_frames:
+            yield depth
 
 
-def _batches(pictures: Iterator[NDArray[np.uint8]]) -> Iterator[NDArray[np.uint8]]:
-    batch: list[NDArray[np.uint8]] = []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == _BATCH:
-            yield np.stack(batch)
-            batch = []
-    if batch:
-        yield np.stack(batch)
+def _stored(depths: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.uint16]]:
+    for depth in depths:
+        yield np.rint(depth * _FULL_SCALE).astype("<u2")
 
 
-def _depth_writer(target: Path, size: tuple[int, int], name: str) -> PictureWriter:
-    source = ffmpeg.input("pipe:0", format="rawvideo", pix_fmt="gray16le", s=f"{size[0]}x{size[1]}", framerate=25)
-    options = {"vcodec": "ffv1", "level": 3, "g": 1, "slices": 4, "slicecrc": 1, "format": "matroska"}
-    return PictureWriter(ffmpeg.output(source, file_url(target), **options), name=name)
+def _supplied(
+    workspace: Workspace, plan: SegmentPlan, segment: Segment, folder: Path
+) -> tuple[tuple[int, int], Iterator[NDArray[np.uint16]]]:
+    """Size and pictures of the depth that came with the video, for a segment's frames."""
+    supplied = supplied_depth_of(workspace.source(plan.video))
+    first = plan.first_source_frame + segment.first_frame
+    pictures = read_supplied(workspace, supplied, first, segment.frames, folder, plan.video)
+    return (supplied.width, supplied.height), pictures
 
 
 class _Statistics:
@@ -194,12 +238,11 @@ class _Statistics:
         self._wanted = {round(index * (frames - 1) / (_STRIP_PICTURES - 1)) for index in range(_STRIP_PICTURES)}
         self.pictures: list[NDArray[np.float32]] = []
 
-    def add(self, depth: NDArray[np.float32]) -> None:
-        sparse = depth[::4, ::4]
-        bins = np.minimum((sparse * 1024).astype(np.int64), 1023)
-        self._counts += np.bincount(bins.ravel(), minlength=1024)
+    def add(self, samples: NDArray[np.uint16]) -> None:
+        """Count a stored picture."""
+        self._counts += np.bincount((samples[::4, ::4] >> 6).ravel(), minlength=1024)
         if self._seen in self._wanted:
-            self.pictures.append(depth.copy())
+            self.pictures.append(samples.astype(np.float32) * np.float32(1 / _FULL_SCALE))
         self._seen += 1
 
     def percentiles(self) -> tuple[float, float, float]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from ..domain.checks import CheckOutcome, worst_of
@@ -50,10 +53,7 @@ def missing_segments(workspace: Workspace, source: SourceRecord, plan: SegmentPl
     """Indexes of the segments that have not all of their files in the store."""
     rendering = Rendering(plan, source.settings)
     files = {key: segment.index for segment in plan.segments for key in rendering.files(segment).values()}
-    folders = {key.rpartition("/")[0] for key in files}
-    # By a listing, not file by file: sensors ask for this all the time.
-    there = {stored.key for folder in folders for stored in workspace.store.objects(f"{folder}/")}
-    return sorted({index for key, index in files.items() if key not in there})
+    return sorted({files[key] for key in workspace.store.missing(files)})
 
 
 def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) -> FinishedVideo:
@@ -109,8 +109,33 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
     )
 
 
+def deliver_done(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...]) -> list[str]:
+    """Put the finished files among the done ones of the store, which for a folder is its done folder.
+
+    A name that another video has gets this video's hash; an earlier result of the same video is replaced.
+
+    Returns:
+        Paths or ``s3://`` URLs.
+
+    Raises:
+        StoreFailed: the store cannot be written.
+    """
+    store, earlier = workspace.store, workspace.delivery(video).paths
+    delivered: list[str] = []
+    for output in outputs:
+        key = f"{keys.DONE}{PurePosixPath(output.key).name}"
+        # The record of a delivery comes after it: a worker can die between the two.
+        if store.exists(key) and key not in earlier and not store.is_copy(output.key, key):
+            named = PurePosixPath(key)
+            key = str(named.with_name(f"{named.stem}_{video[-8:]}{named.suffix}"))
+        store.copy(output.key, key)
+        delivered.append(key)
+    workspace.save(Delivery(paths=tuple(dict.fromkeys([*earlier, *delivered]))), keys.delivery(video))
+    return [store.locate(key) for key in delivered]
+
+
 def deliver(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...], folder: Path) -> list[Path]:
-    """Put the finished files where the user looks for them.
+    """Put the finished files into a folder of this machine.
 
     A name that another file has gets the video's hash; an earlier result of the same video is replaced.
 
@@ -123,8 +148,8 @@ def deliver(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...], f
     Raises:
         StoreFailed: the folder cannot be written.
     """
-    names = [PurePosixPath(output.key).name for output in outputs]
-    return _deliver(workspace, video, outputs, [folder / name for name in names])
+    targets = [folder / PurePosixPath(output.key).name for output in outputs]
+    return _deliver(workspace, video, outputs, targets, partial(_free_path, workspace, video))
 
 
 def deliver_as(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...], path: Path) -> list[Path]:
@@ -136,19 +161,24 @@ def deliver_as(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...]
         path if not position else path.with_name(f"{path.stem}{name_suffix(output.layout, output.view)}{path.suffix}")
         for position, output in enumerate(outputs)
     ]
-    workspace.save(_remember(workspace, video, targets), keys.delivery(video))
-    return _deliver(workspace, video, outputs, targets)
+    return _deliver(workspace, video, outputs, targets, lambda wanted, stored: wanted.absolute())
 
 
-def _deliver(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...], targets: list[Path]) -> list[Path]:
-    earlier = delivered_paths(workspace, video)
+def _deliver(
+    workspace: Workspace,
+    video: str,
+    outputs: tuple[OutputFile, ...],
+    targets: list[Path],
+    choose: Callable[[Path, Path], Path],
+) -> list[Path]:
+    """``choose`` tells from the wanted path and the file to put there where it goes."""
     delivered: list[Path] = []
     for output, target in zip(outputs, targets, strict=True):
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with workspace.folder() as scratch:
                 stored = workspace.store.fetch(output.key, scratch)
-                delivered.append(_place(stored, _free_path(target, stored, video, earlier)))
+                delivered.append(_place(stored, choose(target, stored)))
         except OSError as error:
             cause = f"it cannot be written ({error.strerror})"
             raise StoreFailed(str(target), cause, "Check space and rights") from error
@@ -156,16 +186,18 @@ def _deliver(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...], 
     return delivered
 
 
-def delivered_paths(workspace: Workspace, video: str) -> list[Path]:
-    """Where finished files of a video were put so far."""
-    return [workspace.home / path for path in workspace.delivery(video).paths]
+def delivered_places(workspace: Workspace, video: str) -> list[str]:
+    """Where finished files of a video were put so far: paths, on whatever machine, or ``s3://`` URLs."""
+    paths = workspace.delivery(video).paths
+    return [path if os.path.isabs(path) else workspace.store.locate(path) for path in paths]
 
 
 def _remember(workspace: Workspace, video: str, paths: list[Path]) -> Delivery:
-    """Paths below the home folder are kept relative to it, so that it can be moved as a whole."""
-    known = dict.fromkeys([*delivered_paths(workspace, video), *(path.absolute() for path in paths)])
-    inside = [path.relative_to(workspace.home) if path.is_relative_to(workspace.home) else path for path in known]
-    return Delivery(paths=tuple(str(path) for path in inside))
+    """Paths in the store's own folder are kept as keys, so that it can be moved as a whole."""
+    root = workspace.store.folder
+    absolute = [path.absolute() for path in paths]
+    named = [path.relative_to(root) if root and path.is_relative_to(root) else path for path in absolute]
+    return Delivery(paths=tuple(dict.fromkeys([*workspace.delivery(video).paths, *map(str, named)])))
 
 
 def _place(stored: Path, target: Path) -> Path:
@@ -182,9 +214,13 @@ def _place(stored: Path, target: Path) -> Path:
     return target
 
 
-def _free_path(wanted: Path, stored: Path, video: str, earlier: list[Path]) -> Path:
+def _free_path(workspace: Workspace, video: str, wanted: Path, stored: Path) -> Path:
     wanted = wanted.absolute()
-    if not wanted.exists() or wanted in earlier or os.path.samestat(wanted.stat(), stored.stat()):
+    if not wanted.exists() or os.path.samestat(wanted.stat(), stored.stat()):
+        return wanted
+    # A shared store also remembers paths of other machines: here such a file may be anything.
+    ours = workspace.store.folder is not None and str(wanted) in delivered_places(workspace, video)
+    if ours or filecmp.cmp(wanted, stored, shallow=False):
         return wanted
     return wanted.with_name(f"{wanted.stem}_{video[-8:]}{wanted.suffix}")
 

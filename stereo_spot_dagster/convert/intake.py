@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..domain.errors import InputRefused, InvalidSettings, ProofFailed, StereoSpotError
+from ..domain.models import parse_depth
 from ..domain.probe import ProbeReport
 from ..domain.settings import ConversionSettings
 from ..domain.video import Driver, Refusal, SourceRecord, Submission, content_identity, video_key
 from ..media.probe import probe
 from ..storage import keys
+from .supplied_depth import supplied_identity, supplied_path, take_depth
 from .workspace import Workspace
 
 _BLOCK = 4 << 20
@@ -22,15 +24,20 @@ def identify(
 ) -> Submission:
     """The submission for a local file. Nothing is written.
 
+    A relative path in the depth setting is made absolute: a worker has another working directory.
+
     Raises:
-        InputRefused: there is no such file, or it is not a file.
+        InputRefused: there is no such file, or it is not a file; or the depth that the settings name is not there.
     """
     if not path.is_file():
         what = "it is a folder" if path.is_dir() else "there is no such file"
         raise InputRefused(path.name or str(path), what, "Name a video file")
-    identity = content_identity(path)
+    identity, settings = content_identity(path), _with_absolute_path(settings)
+    depth = supplied_path(settings)
+    # Other depth makes another video, even under the same name.
+    whole = f"{identity}:{supplied_identity(depth)}" if depth else identity
     return Submission(
-        video=video_key(path.name, identity, settings),
+        video=video_key(path.name, whole, settings),
         name=path.name,
         source=str(path.absolute()),
         identity=identity,
@@ -39,6 +46,14 @@ def identify(
         origin=origin,
         submitted_at=datetime.now(UTC),
     )
+
+
+def _with_absolute_path(settings: ConversionSettings) -> ConversionSettings:
+    choice = parse_depth(settings.depth)
+    if not choice.path:
+        return settings
+    absolute = Path(choice.path).expanduser().absolute()
+    return settings.model_copy(update={"depth": f"{choice.kind.value}:{absolute}"})
 
 
 def submit(workspace: Workspace, submission: Submission) -> None:
@@ -61,7 +76,7 @@ def look_into(workspace: Workspace, submission: Submission) -> ProbeReport:
 
 
 def take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
-    """Copy the source into the store, look into it, and accept it.
+    """Copy the source into the store, with the depth that comes with it, look into it, and accept it.
 
     A source that was taken in before is not copied again.
 
@@ -93,7 +108,8 @@ def _existing(workspace: Workspace, submission: Submission) -> SourceRecord | No
     if not workspace.store.exists(keys.source_record(submission.video)):
         return None
     record = workspace.source(submission.video)
-    if not workspace.store.exists(record.key):
+    needed = [record.key, *(record.supplied_depth.keys if record.supplied_depth else ())]
+    if not all(workspace.store.exists(key) for key in needed):
         return None
     if record.settings != submission.settings:
         record = record.model_copy(update={"settings": submission.settings})
@@ -121,6 +137,7 @@ def _take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
                 submission.name, "it changed while it was being taken in", "Submit it when it is complete"
             )
         workspace.store.put(copy, key)
+    depth = supplied_path(submission.settings)
     record = SourceRecord(
         video=submission.video,
         name=submission.name,
@@ -129,6 +146,7 @@ def _take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
         sha256=checksum,
         probe=report,
         settings=submission.settings,
+        supplied_depth=take_depth(workspace, submission.video, depth, report) if depth else None,
     )
     workspace.save(record, keys.source_record(submission.video))
     return record

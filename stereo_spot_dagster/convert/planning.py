@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from ..domain.errors import ProofFailed
-from ..domain.plan import Segment, SegmentPlan
+from ..domain.models import DepthKind, parse_depth
+from ..domain.plan import Segment, SegmentPlan, ShotSurvey
 from ..domain.probe import ProbeReport, WorkingPicture
 from ..domain.video import SourceRecord
 from ..media import cut
@@ -18,18 +19,19 @@ from ..media.picture import working_picture
 from ..media.plan import choose_part, plan_segments
 from ..media.scan import FrameTable, Scan, scan
 from ..media.tools import find_tools, version
+from ..stereo.depth import DepthTraits, depth_traits
 from ..storage import keys
-from .choice import choose_models
+from .choice import ModelChoice, choose_models
 from .intake import sha256_of
+from .supplied_depth import check_frames, supplied_depth_of
+from .surveys import make_surveys
 from .workspace import Workspace
 
-# A run shall be minutes of work: start-up is then a few percent of it, and a lost worker costs little.
+# Of a video that comes with its depth; else the depth estimator says.
 _WORK_S = 150.0
 # Measured on two cores with `cues`, warp and x264 medium: 16 million luma pixels a second for a full side by side.
 _PIXELS_PER_S = 16e6
 _SHORTEST, _LONGEST = 120, 3000
-# The estimator's memory of earlier frames has faded after this many (its slowest average has a 1 s time constant).
-_OVERLAP_FRAMES = 24
 # Level 6.2, the highest of both codecs.
 _LARGEST_LEVEL_PIXELS = 8192 * 4352
 
@@ -52,7 +54,7 @@ def existing_plan(workspace: Workspace, source: SourceRecord) -> SegmentPlan | N
         return None
     plan = workspace.plan(source.video)
     fits = plan.settings_fingerprint == source.settings.plan_fingerprint and plan.source_sha256 == source.sha256
-    needed = [plan.frames_key, *(segment.cut_key for segment in plan.segments)]
+    needed = [plan.frames_key, *(segment.cut_key for segment in plan.segments), *(s.key for s in plan.surveys)]
     return plan if fits and all(workspace.store.exists(key) for key in needed) else None
 
 
@@ -65,26 +67,30 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
         progress: called with (what is being done, frames or segments done, total if known).
 
     Raises:
-        InputRefused: it turns out that nothing can be decoded, or that the file is cut off.
-        InvalidSettings: the container that was asked for cannot hold the codec.
+        InputRefused: it turns out that nothing can be decoded, that the file is cut off, or that the depth that came
+            with it has another number of pictures.
+        InvalidSettings: the container that was asked for cannot hold the codec, or a model cannot be used.
         ProofFailed: the cut files do not hold the planned frames.
     """
     report = source.probe
     # Decided again when it is joined; a container that cannot hold the result is said before the long work.
     plan_mux(report, source.settings.container, source.settings.codec)
+    choice, traits = _choose(source)
     with workspace.folder() as folder:
         original = workspace.store.fetch(source.key, folder)
         picture = working_picture(report.video)
         expected = _expected_frames(report)
         seen = scan(original, report, picture, folder, lambda done: _tell(progress, "planning", done, expected))
+        if traits is None:
+            check_frames(source, len(seen.frames))
         first, end = choose_part(seen.frames, source.settings.start_s, source.settings.end_s, source.name)
         frames = seen.frames.part(first, end)
-        segments = plan_segments(frames, _target_frames(source, picture), _OVERLAP_FRAMES)
+        segments = plan_segments(frames, _target_frames(source, picture, traits), _overlap_frames(traits))
         tell = lambda done: _tell(progress, "cutting", done, len(segments))  # noqa: E731 a one-line adapter
         mode, material, proved = _cut(original, source, picture, seen, frames, segments, first, folder, tell)
         stored = tuple(_store_cut(workspace, source.video, segment, found) for segment, found in proved)
         workspace.store.put_bytes(material.frames.to_bytes(), keys.frame_table(source.video))
-        choice = choose_models(source.settings)
+        surveys = _surveys(workspace, source.video, material, stored, traits)
         plan = SegmentPlan(
             video=source.video,
             source_sha256=source.sha256,
@@ -100,6 +106,7 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
             depth_digest=choice.depth_digest,
             inpaint=choice.inpaint,
             inpaint_reason=choice.inpaint_reason,
+            surveys=surveys,
             mode=mode,
             frames_key=keys.frame_table(source.video),
             segments=stored,
@@ -108,6 +115,34 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
         )
         workspace.save(plan, keys.manifest(source.video))
     return plan
+
+
+def _choose(source: SourceRecord) -> tuple[ModelChoice, DepthTraits | None]:
+    """The models, and what the plan must know of the depth estimator; None if depth came with the video."""
+    choice = choose_models(source.settings)
+    if parse_depth(choice.depth).kind is DepthKind.FILE:
+        return replace(choice, depth_digest=supplied_depth_of(source).sha256[:16]), None
+    return choice, depth_traits(choice.depth, source.settings.depth_options(choice.depth))
+
+
+def _overlap_frames(traits: DepthTraits | None) -> int:
+    if traits is None:
+        return 0
+    # Where segments find their common scale by a survey, they share at least the frame at the seam.
+    return max(traits.overlap_frames, int(traits.relative))
+
+
+def _surveys(
+    workspace: Workspace,
+    video: str,
+    material: _Material,
+    segments: tuple[Segment, ...],
+    traits: DepthTraits | None,
+) -> tuple[ShotSurvey, ...]:
+    if traits is None or not traits.relative:
+        return ()
+    size = traits.survey_size(material.picture.width, material.picture.height)
+    return make_surveys(workspace, video, material.picture, material.frames.scene_start, segments, size)
 
 
 def _cut(
@@ -180,11 +215,14 @@ def _result_warnings(source: SourceRecord, picture: WorkingPicture) -> tuple[str
     return codec_warning(source.probe.video, source.settings.codec) + tuple(too_large)
 
 
-def _target_frames(source: SourceRecord, picture: WorkingPicture) -> int:
+def _target_frames(source: SourceRecord, picture: WorkingPicture, traits: DepthTraits | None) -> int:
+    """A run shall be minutes of work: start-up is then a few percent of it, and a lost worker costs little."""
     if source.settings.segment_frames:
         return source.settings.segment_frames
-    speed = _PIXELS_PER_S / (picture.width * picture.height)
-    return round(min(max(_WORK_S * speed, _SHORTEST), _LONGEST))
+    work_s, frame_s = _WORK_S, picture.width * picture.height / _PIXELS_PER_S
+    if traits is not None:
+        work_s, frame_s = traits.segment_work_s, frame_s + 1 / traits.frames_per_s
+    return round(min(max(work_s / frame_s, _SHORTEST), _LONGEST))
 
 
 def _expected_frames(report: ProbeReport) -> int | None:

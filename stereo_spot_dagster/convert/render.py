@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..domain.checks import CheckOutcome, worst_of
 from ..domain.layout import Layout, View
-from ..domain.models import StereoCrafterOptions
+from ..domain.models import DepthKind, StereoCrafterOptions, parse_depth
 from ..domain.plan import Segment, SegmentPlan
 from ..domain.settings import ConversionSettings, Inpaint
 from ..domain.video import OutputFile, SourceRecord
@@ -52,6 +52,9 @@ class RenderedSegment:
         histogram: picture of the disparities of that frame.
         seconds: how long it took.
         frames_per_second: speed.
+        device: what filled its occlusions: ``CPU`` or the name of a GPU.
+        peak_memory_mb: GPU memory used at most.
+        notes: what happened that a person should know, such as falling back for lack of memory.
     """
 
     outputs: tuple[OutputFile, ...]
@@ -60,6 +63,9 @@ class RenderedSegment:
     histogram: bytes
     seconds: float
     frames_per_second: float
+    device: str
+    peak_memory_mb: float
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -74,10 +80,7 @@ class _Work:
     cut: Path
     depth_file: Path
     folder: Path
-
-    @property
-    def inpaint(self) -> Inpaint:
-        return Rendering(self.plan, self.source.settings).inpaint
+    inpainter: Inpainter
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,12 @@ class Rendering:
         """How occlusions are filled, never ``AUTO``."""
         asked = self.settings.inpaint
         return self.plan.inpaint if asked is Inpaint.AUTO else asked
+
+    @property
+    def wants_gpu(self) -> bool:
+        """True if a trained network sees the frames: for depth, or to fill occlusions."""
+        weightless = parse_depth(self.plan.depth).kind in (DepthKind.CUES, DepthKind.FILE)
+        return not weightless or self.inpaint is not Inpaint.BACKGROUND
 
     @cached_property
     def fingerprint(self) -> str:
@@ -183,6 +192,7 @@ def render_segment(
         FfmpegFailed, ToolUnavailable: the encoder failed or is missing.
     """
     started = time.monotonic()
+    inpainter = _inpainter(Rendering(plan, source.settings).inpaint, source.settings.stereocrafter)
     with workspace.folder() as folder:
         work = _Work(
             source=source,
@@ -193,6 +203,7 @@ def render_segment(
             cut=workspace.store.fetch(segment.cut_key, folder),
             depth_file=workspace.store.fetch(depth.key, folder),
             folder=folder,
+            inpainter=inpainter,
         )
         targets, shown = _encode_all(work, progress)
         checks = _check_all(targets, segment, folder, source.name)
@@ -206,6 +217,9 @@ def render_segment(
         histogram=disparity_histogram(shown.disparity_px, plan.picture.width),
         seconds=seconds,
         frames_per_second=segment.frames / seconds,
+        device=inpainter.device,
+        peak_memory_mb=inpainter.peak_memory_mb,
+        notes=inpainter.notes(),
     )
 
 
@@ -235,7 +249,7 @@ def _encode_all(work: _Work, progress: FrameProgress | None) -> tuple[list[_Targ
 
 
 def _pairs_of_eyes(work: _Work) -> Iterator[_Eyes]:
-    inpainter = _inpainter(work.inpaint, work.source.settings.stereocrafter)
+    inpainter = work.inpainter
     inpainter.reset(work.plan.picture.color, work.segment.first_frame)
     waiting: deque[_Unfilled] = deque()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from ..media.scan import FrameTable
 from ..storage import keys
 from ..storage.base import MediaStore
 from ..storage.local import LocalStore
+from ..storage.opening import VARIABLE, open_store
 
 _Record = TypeVar("_Record", bound=BaseModel)
 
@@ -35,7 +37,7 @@ class Workspace:
     Attributes:
         store: where media and records lie.
         scratch: parent of private working folders.
-        home: the folder with the drop and done folders.
+        home: the folder with the drop folder and the presets and, of a store in a folder, the done folder.
     """
 
     store: MediaStore
@@ -48,6 +50,28 @@ class Workspace:
         home = (home or home_folder()).absolute()
         # Scratch lies on the store's file system, so that finished files are moved, not copied.
         return cls(LocalStore(home), home / "scratch", home)
+
+    @classmethod
+    def from_environment(cls, home: Path | None = None, store: str = "") -> Workspace:
+        """The store that ``$STEREO_SPOT_STORE`` names (``s3://bucket/prefix``), by default the home folder.
+
+        Args:
+            home: instead of ``$STEREO_SPOT_HOME``.
+            store: instead of ``$STEREO_SPOT_STORE``.
+
+        Raises:
+            InvalidSettings: a variable is wrong.
+            ToolUnavailable: what the store needs is not installed.
+        """
+        where = store or os.environ.get(VARIABLE, "")
+        opened = open_store(where, (home or home_folder()).absolute())
+        if opened.folder:
+            return cls.local(home)
+        # Of a store elsewhere nothing is kept here, so a machine without a home folder needs none.
+        has_home = home or os.environ.get("STEREO_SPOT_HOME")
+        home = (home or home_folder()).absolute()
+        elsewhere = Path(tempfile.gettempdir()) / f"stereo-spot-{os.getuid()}"
+        return cls(opened, home / "scratch" if has_home else elsewhere, home)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
@@ -68,20 +92,16 @@ class Workspace:
         return self._record(keys.manifest(video), SegmentPlan, video, "it has no segment plan yet")
 
     def final(self, video: str) -> FinalRecord | None:
-        key = keys.final_record(video)
-        return FinalRecord.model_validate_json(self.store.read_bytes(key)) if self.store.exists(key) else None
+        return self._find(keys.final_record(video), FinalRecord)
 
     def delivery(self, video: str) -> Delivery:
-        key = keys.delivery(video)
-        return Delivery.model_validate_json(self.store.read_bytes(key)) if self.store.exists(key) else Delivery()
+        return self._find(keys.delivery(video), Delivery) or Delivery()
 
     def attempt(self, video: str) -> int:
-        key = keys.attempt(video)
-        return Attempt.model_validate_json(self.store.read_bytes(key)).number if self.store.exists(key) else 0
+        return (self._find(keys.attempt(video), Attempt) or Attempt()).number
 
     def refusal(self, video: str) -> Refusal | None:
-        key = keys.refusal(video)
-        return Refusal.model_validate_json(self.store.read_bytes(key)) if self.store.exists(key) else None
+        return self._find(keys.refusal(video), Refusal)
 
     def frames(self, plan: SegmentPlan) -> FrameTable:
         return FrameTable.from_bytes(self.store.read_bytes(plan.frames_key))
@@ -93,6 +113,11 @@ class Workspace:
         self.store.put_bytes(record.model_dump_json(indent=1).encode(), key)
 
     def _record(self, key: str, kind: type[_Record], video: str, problem: str) -> _Record:
-        if not self.store.exists(key):
+        record = self._find(key, kind)
+        if record is None:
             raise UnknownVideo(video, problem, "See: stereo-spot status")
-        return kind.model_validate_json(self.store.read_bytes(key))
+        return record
+
+    def _find(self, key: str, kind: type[_Record]) -> _Record | None:
+        data = self.store.find_bytes(key)
+        return None if data is None else kind.model_validate_json(data)

@@ -63,7 +63,8 @@ class ShotSurvey(BaseModel):
         first_frame: number of the shot's first frame.
         end_frame: number of the first frame after it.
         frames: numbers of the pictures, ascending.
-        key: store key of a file with just these pictures, RGB, at the estimator's working size.
+        key: store key of a file with just these pictures, RGB.
+        width, height: their size: about what the estimator works at.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -72,6 +73,8 @@ class ShotSurvey(BaseModel):
     end_frame: Annotated[int, Field(gt=0)]
     frames: Annotated[tuple[int, ...], Field(min_length=1)]
     key: str
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
 
 
 class SegmentPlan(BaseModel):

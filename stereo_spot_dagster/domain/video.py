@@ -59,8 +59,33 @@ class Submission(BaseModel):
     submitted_at: datetime
 
 
+class SuppliedDepth(BaseModel):
+    """Depth that the user gave with a video, as it lies in the store: 16 bit gray FFV1 files, 65535 = nearest.
+
+    Attributes:
+        keys: store keys of its pieces, in order; each but the last holds ``piece_frames`` pictures.
+        piece_frames: pictures of a piece.
+        frames: how many pictures there are: one for each frame of the source, also of the parts not converted.
+        width, height: their size, at most that of the source.
+        sha256: of all samples: the same depth has the same, in whatever kind of file it came.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    keys: Annotated[tuple[str, ...], Field(min_length=1)]
+    piece_frames: Annotated[int, Field(gt=0)]
+    frames: Annotated[int, Field(gt=0)]
+    width: Annotated[int, Field(gt=0)]
+    height: Annotated[int, Field(gt=0)]
+    sha256: str
+
+
 class SourceRecord(BaseModel):
-    """An accepted source: where its copy lies, its checksum, what it holds, and the settings frozen for it."""
+    """An accepted source: where its copy lies, its checksum, what it holds, and the settings frozen for it.
+
+    Attributes:
+        supplied_depth: depth that came with it, for the setting ``file:``.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -71,6 +96,7 @@ class SourceRecord(BaseModel):
     sha256: str
     probe: ProbeReport
     settings: ConversionSettings
+    supplied_depth: SuppliedDepth | None = None
 
 
 class Refusal(BaseModel):

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
 from ..domain.errors import ProofFailed
 from ..domain.picture import PixelFormat
-from ..domain.probe import WorkingPicture
+from ..domain.probe import VideoStream, WorkingPicture
 from .picture import scale_matrix
-from .process import Child, arguments, read_exactly, safe_input
+from .process import Child, arguments, file_url, read_exactly, safe_input
 from .scan import STALL_S, apply_filters
+
+_WHITE = 65535
+_RGB_FORMATS = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "x2rgb", "x2bgr", "pal8", "mono")
+# Each picture by itself, so that a part of the file can be read from anywhere.
+_LOSSLESS = {"vcodec": "ffv1", "level": 3, "g": 1, "slices": 4, "slicecrc": 1, "format": "matroska"}
 
 Planes = tuple[NDArray[np.uint8] | NDArray[np.uint16], ...]
 
@@ -55,15 +62,35 @@ def read_rgb(
         ProofFailed: there are fewer pictures.
     """
     decoded = apply_filters(safe_input(path, noautorotate=None)["v:0"], picture.filters)
-    scaled = _window(decoded, skip, count).filter(
-        "scale",
-        *size,
-        flags="area",
-        in_color_matrix=scale_matrix(picture.color),
-        in_range="pc" if picture.color.full_range else "tv",
-    )
-    node = ffmpeg.output(scaled.filter("format", "rgb24"), "pipe:1", format="rawvideo", fps_mode="passthrough")
+    yield from _rgb(_window(decoded, skip, count), picture, size, count, name)
+
+
+def read_some_rgb(
+    path: Path, picture: WorkingPicture, *, size: tuple[int, int], numbers: Sequence[int], name: str
+) -> Iterator[NDArray[np.uint8]]:
+    """``[h, w, 3]`` RGB copies of single pictures, the same samples that :func:`read_rgb` gives.
+
+    Args:
+        path, picture, size, name: as for :func:`read_rgb`.
+        numbers: which decoded frames of the file, ascending.
+
+    Raises:
+        ProofFailed: there are fewer pictures.
+    """
+    decoded = apply_filters(safe_input(path, noautorotate=None)["v:0"], picture.filters)
+    wanted = "+".join(f"eq(n,{number})" for number in numbers)
+    yield from _rgb(decoded.filter("select", wanted), picture, size, len(numbers), name)
+
+
+def read_plain_rgb(path: Path, *, size: tuple[int, int], count: int, name: str) -> Iterator[NDArray[np.uint8]]:
+    """``[h, w, 3]`` pictures of a file that :func:`rgb_writer` wrote.
+
+    Raises:
+        ProofFailed: there are fewer pictures.
+    """
     width, height = size
+    stream = safe_input(path)["v:0"].filter("format", "rgb24")
+    node = ffmpeg.output(stream, "pipe:1", format="rawvideo", fps_mode="passthrough")
     for data in _raw_frames(node, width * height * 3, count, name):
         yield data.reshape(height, width, 3)
 
@@ -84,6 +111,60 @@ def read_gray16(path: Path, *, size: tuple[int, int], skip: int, count: int, nam
     width, height = size
     for data in _raw_frames(node, width * height * 2, count, name):
         yield data.view("<u2").reshape(height, width)
+
+
+def read_luma16(path: Path, video: VideoStream, *, size: tuple[int, int], name: str) -> Iterator[NDArray[np.uint16]]:
+    """``[h, w]`` luma of every picture of a file: 0 is black, 65535 white, whatever its range and bit depth.
+
+    Args:
+        path: a video file.
+        video: its stream to read, as probed.
+        size: (width, height) wanted.
+        name: what the user calls the file, for errors.
+
+    Raises:
+        FfmpegFailed: it cannot be decoded.
+    """
+    is_rgb = video.pix_fmt.startswith(_RGB_FORMATS)
+    gray = video.pix_fmt.startswith("gray")
+    decoded = safe_input(path, noautorotate=None)[str(video.index)]
+    if is_rgb:
+        decoded = decoded.filter("scale", out_color_matrix="bt709", out_range="pc").filter("format", "yuv444p16le")
+    bits = 16 if is_rgb else _sample_bits(video.pix_fmt)
+    full = is_rgb or video.color_range == "pc" or video.pix_fmt.startswith("yuvj") or (gray and not video.color_range)
+    # swscale treats the range of gray pictures differently from version to version; taken as they are, the samples
+    # of the luma plane are what the file says.
+    plane = (decoded if gray else decoded.filter("extractplanes", "y")).filter(
+        "format", "gray" if bits == 8 else f"gray{bits}le"
+    )
+    node = ffmpeg.output(plane, "pipe:1", format="rawvideo", fps_mode="passthrough")
+    low, span = (0, (1 << bits) - 1) if full else (16 << (bits - 8), 219 << (bits - 8))
+    for data in _frames_to_the_end(node, video.width * video.height * (1 if bits == 8 else 2), name):
+        samples = (data if bits == 8 else data.view("<u2")).reshape(video.height, video.width)
+        if (low, span) != (0, _WHITE):
+            stretched = (samples.astype(np.float32) - low) * np.float32(_WHITE / span)
+            samples = np.rint(np.clip(stretched, 0, _WHITE))
+        yield resized(samples.astype(np.uint16), size)
+
+
+def resized(picture: NDArray, size: tuple[int, int]) -> NDArray:
+    """``[h, w]`` or ``[h, w, 3]`` samples at ``size`` (width, height), by area averaging where it becomes smaller."""
+    if picture.shape[1::-1] == size:
+        return picture
+    shrinks = size[0] < picture.shape[1]
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR))
+
+
+def gray16_writer(target: Path, size: tuple[int, int], name: str) -> PictureWriter:
+    """A writer of ``[h, w]`` uint16 pictures into a lossless file for :func:`read_gray16`."""
+    source = ffmpeg.input("pipe:0", format="rawvideo", pix_fmt="gray16le", s=f"{size[0]}x{size[1]}", framerate=25)
+    return PictureWriter(ffmpeg.output(source, file_url(target), **_LOSSLESS), name=name)
+
+
+def rgb_writer(target: Path, size: tuple[int, int], name: str) -> PictureWriter:
+    """A writer of ``[h, w, 3]`` uint8 pictures into a lossless file for :func:`read_plain_rgb`."""
+    source = ffmpeg.input("pipe:0", format="rawvideo", pix_fmt="rgb24", s=f"{size[0]}x{size[1]}", framerate=25)
+    return PictureWriter(ffmpeg.output(source, file_url(target), pix_fmt="bgr0", **_LOSSLESS), name=name)
 
 
 class PictureWriter:
@@ -137,6 +218,39 @@ def split_planes(data: NDArray[np.uint8], fmt: PixelFormat, width: int, height: 
 
 def _window(stream, skip: int, count: int):
     return stream.filter("select", f"between(n,{skip},{skip + count - 1})") if skip else stream
+
+
+def _rgb(stream, picture: WorkingPicture, size: tuple[int, int], count: int, name: str) -> Iterator[NDArray[np.uint8]]:
+    enlarges = size[0] > picture.width or size[1] > picture.height
+    scaled = stream.filter(
+        "scale",
+        *size,
+        flags="bicubic" if enlarges else "area",
+        in_color_matrix=scale_matrix(picture.color),
+        in_range="pc" if picture.color.full_range else "tv",
+    )
+    node = ffmpeg.output(scaled.filter("format", "rgb24"), "pipe:1", format="rawvideo", fps_mode="passthrough")
+    width, height = size
+    for data in _raw_frames(node, width * height * 3, count, name):
+        yield data.reshape(height, width, 3)
+
+
+def _sample_bits(pix_fmt: str) -> int:
+    """8, 10, 12 or 16: of the gray format that holds the luma of a YUV or gray format."""
+    found = re.search(r"(?:p|gray|p0|y2|ya)(9|10|12|14|16)(?:le|be)?$", pix_fmt)
+    bits = int(found.group(1)) if found else 8
+    return min(known for known in (8, 10, 12, 16) if known >= bits)
+
+
+def _frames_to_the_end(node, frame_bytes: int, name: str) -> Iterator[NDArray[np.uint8]]:
+    """All frames of ``frame_bytes`` each from the node's stdout."""
+    with Child(arguments(node), subject=name, stdout=True, stall_s=STALL_S) as child:
+        while True:
+            data = np.empty(frame_bytes, np.uint8)
+            if read_exactly(child.stdout, memoryview(data), child.touch) < frame_bytes:
+                child.finish()
+                return
+            yield data
 
 
 def _raw_frames(node, frame_bytes: int, count: int, name: str) -> Iterator[NDArray[np.uint8]]:

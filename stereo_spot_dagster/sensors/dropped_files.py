@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from ..domain.errors import InvalidSettings
+from ..domain.models import DepthKind
 from ..domain.settings import ConversionSettings, parse_settings
 
 # A file is taken when its size and time have stayed the same for this long: copies over a network pause for seconds.
@@ -29,6 +30,7 @@ _IGNORED_ENDINGS = (
     ".nfo",
     ".srt",
     ".jpg",
+    ".npz",
 )
 
 
@@ -39,7 +41,8 @@ class DroppedFile:
     Attributes:
         path: where it lies.
         preset: name of the folder between it and the drop folder; empty for none.
-        state: sizes and modification times of it and its sidecars: another state is looked at anew.
+        state: sizes and modification times of it, its sidecars and the depth they name: another state is looked at
+            anew.
         changed_s: POSIX time of the last change to it, its sidecars, or the folder it lies in.
     """
 
@@ -51,9 +54,10 @@ class DroppedFile:
 
 def dropped_files(folder: Path) -> list[DroppedFile]:
     """Candidate files in the drop folder and its preset folders, in order of name. Links are passed over."""
-    presets = [entry for entry in _entries(folder) if entry.is_dir() and not entry.name.startswith(".")]
-    found = [_dropped(entry, "") for entry in _entries(folder)]
-    found += [_dropped(entry, preset.name) for preset in presets for entry in _entries(preset)]
+    inside = _videos_and_presets(folder)
+    presets = [entry for entry in inside if entry.is_dir() and not entry.name.startswith(".")]
+    found = [_dropped(entry, "") for entry in inside]
+    found += [_dropped(entry, preset.name) for preset in presets for entry in _videos_and_presets(preset)]
     return [file for file in found if file]
 
 
@@ -74,9 +78,37 @@ def settings_for(dropped: DroppedFile, presets: Path) -> ConversionSettings:
         values |= preset_values(dropped.preset, presets)
     for sidecar in sidecars(dropped.path):
         if sidecar.is_file():
-            values |= read_settings(sidecar)
+            values |= _with_depth_beside(read_settings(sidecar), sidecar)
             parse_settings(values, subject=sidecar.name)
     return parse_settings(values, subject=dropped.path.name)
+
+
+def _with_depth_beside(values: dict[str, Any], sidecar: Path) -> dict[str, Any]:
+    """A sidecar's settings with the path of the depth that it names.
+
+    Whoever may write to the drop folder must not get to read other files of this machine.
+
+    Raises:
+        InvalidSettings: it names something that does not lie beside it.
+    """
+    scheme, _, name = str(values.get("depth", "")).partition(":")
+    if scheme == DepthKind.ONNX:
+        what = "a sidecar may not name a network to run"
+        raise InvalidSettings(sidecar.name, what, "Name it in a preset, or on the command line")
+    if scheme != DepthKind.FILE:
+        return values
+    if not _is_plain_name(name):
+        what = f"its depth '{name}' is not the plain name of a file or folder beside the video"
+        raise InvalidSettings(sidecar.name, what, "Put the depth beside the video, and write depth: file:NAME")
+    path = sidecar.with_name(name)
+    if path.is_symlink() or not (path.is_file() or path.is_dir()):
+        what = f"there is no file or folder '{name}' beside it"
+        raise InvalidSettings(sidecar.name, what, "Put the depth beside the video")
+    return values | {"depth": f"{DepthKind.FILE.value}:{path.absolute()}"}
+
+
+def _is_plain_name(name: str) -> bool:
+    return bool(name) and not name.startswith(".") and not set(name) & {"/", "\\", "\0"}
 
 
 def preset_values(name: str, presets: Path) -> dict[str, Any]:
@@ -176,11 +208,42 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
+def _videos_and_presets(folder: Path) -> list[Path]:
+    """What lies in a folder, but for the depth that sidecars in it name: that belongs to another file."""
+    entries = _entries(folder)
+    depths = {name for entry in entries if (name := _named_depth(entry))}
+    return [entry for entry in entries if entry.name not in depths]
+
+
+def _named_depth(sidecar: Path) -> str:
+    """The plain name of the depth that a sidecar names; empty for other files, and if it names none."""
+    if not sidecar.name.lower().endswith(_SIDECAR_ENDINGS):
+        return ""
+    try:
+        # Most sidecars name none, and YAML is slow: a thousand of them took a second of each tick.
+        if f"{DepthKind.FILE.value}:" not in sidecar.read_text(encoding="utf-8")[:100_000]:
+            return ""
+        scheme, _, name = str(read_settings(sidecar).get("depth", "")).partition(":")
+    except (OSError, UnicodeDecodeError, InvalidSettings):
+        return ""
+    return name if scheme == DepthKind.FILE and _is_plain_name(name) else ""
+
+
+def _supplied_states(path: Path) -> list[os.stat_result]:
+    """States of the depth that a video's sidecars name: it may be copied after them."""
+    found = [
+        path.with_name(name) for sidecar in sidecars(path) if sidecar.is_file() and (name := _named_depth(sidecar))
+    ]
+    inside = [entry for depth in found if depth.is_dir() for entry in _entries(depth)]
+    return [entry.stat() for entry in [*found, *inside] if entry.exists()]
+
+
 def _dropped(path: Path, preset: str) -> DroppedFile | None:
     if path.name.startswith(".") or path.name.lower().endswith(_IGNORED_ENDINGS):
         return None
     try:
         details = [path.lstat(), *(sidecar.stat() for sidecar in sidecars(path) if sidecar.is_file())]
+        supplied = _supplied_states(path)
         folder = path.parent.stat()
     except OSError:
         # It was moved away meanwhile.
@@ -188,7 +251,11 @@ def _dropped(path: Path, preset: str) -> DroppedFile | None:
     if not stat.S_ISREG(details[0].st_mode):
         return None
     state = " ".join(f"{entry.st_size}:{entry.st_mtime_ns}" for entry in details)
-    return DroppedFile(path, preset, state, max(entry.st_ctime for entry in [*details, folder]))
+    if supplied:
+        # A folder of pictures has as many states as the video has frames.
+        whole = " ".join(f"{entry.st_size}:{entry.st_mtime_ns}" for entry in supplied)
+        state += " " + hashlib.sha256(whole.encode()).hexdigest()[:16]
+    return DroppedFile(path, preset, state, max(entry.st_ctime for entry in [*details, *supplied, folder]))
 
 
 def _is_open_for_writing(path: Path) -> bool:

@@ -6,9 +6,10 @@ import dagster as dg
 
 from ..assets import segments as segments_asset
 from ..assets.jobs import convert_segment_job
-from ..assets.partitions import ACTIVE_RUNS, RUN_KEY_TAG, SEGMENTS, VIDEO_TAG
+from ..assets.partitions import ACTIVE_RUNS, COMPUTE_TAG, RUN_KEY_TAG, SEGMENTS, VIDEO_TAG
 from ..assets.studio import Studio
 from ..convert.progress import Stage, VideoProgress, is_settled
+from ..convert.render import Rendering
 from ..domain.video import Driver
 from ..storage.keys import segment_partition
 from .walk import Position, materialized_since, progress_of, unsettled
@@ -66,10 +67,15 @@ def segment_requests(progress: VideoProgress, attempt: int) -> list[dg.RunReques
         return []
     wanted = f"{progress.fingerprint}:{'+'.join(progress.source.settings.layouts)}:{attempt}"
     names = [segment_partition(progress.video, index) for index in progress.missing]
-    return [
-        dg.RunRequest(run_key=f"{name}:{wanted}", partition_key=name, tags={VIDEO_TAG: progress.video})
-        for name in names
-    ]
+    return [dg.RunRequest(run_key=f"{name}:{wanted}", partition_key=name, tags=_tags(progress)) for name in names]
+
+
+def _tags(progress: VideoProgress) -> dict[str, str]:
+    tags = {VIDEO_TAG: progress.video}
+    if progress.plan and progress.source and not Rendering(progress.plan, progress.source.settings).wants_gpu:
+        # The assets' own tag says gpu, for those videos that need one; this one does not.
+        tags[COMPUTE_TAG] = "cpu"
+    return tags
 
 
 def _unregistered(instance: dg.DagsterInstance, progress: VideoProgress) -> list[str]:

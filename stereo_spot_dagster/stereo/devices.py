@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..domain.errors import InvalidSettings
@@ -12,7 +16,9 @@ from ..domain.machine import MachineSettings
 if TYPE_CHECKING:
     import torch
 
-_GIB = 1 << 30
+_GIB, _MIB = 1 << 30, 1 << 20
+# Lock files of the GPUs this process has claimed, open for as long as it lives.
+_CLAIMED: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -44,13 +50,13 @@ class Device:
     def is_cuda(self) -> bool:
         return self.torch.startswith("cuda")
 
-    def peak_memory_gb(self) -> float:
-        """Most GPU memory this process had allocated since :meth:`reset_peak`, 2**30 bytes; 0 without CUDA."""
+    def peak_memory_mb(self) -> float:
+        """Most GPU memory this process had allocated since :meth:`reset_peak`, units of 2**20 bytes; 0 without CUDA."""
         if not self.is_cuda:
             return 0.0
         import torch
 
-        return torch.cuda.max_memory_allocated(self.torch) / _GIB
+        return torch.cuda.max_memory_allocated(self.torch) / _MIB
 
     def reset_peak(self) -> None:
         """Count the peak from here on."""
@@ -70,7 +76,7 @@ class Device:
 def choose_device(machine: MachineSettings) -> Device:
     """The device that ``machine`` asks for, or the best there is.
 
-    Several workers on a machine with several GPUs spread over them: each takes the GPU with the most free memory.
+    Workers on a machine with several GPUs spread over them: each claims one that no other worker has.
 
     Raises:
         InvalidSettings: the device asked for is not there.
@@ -102,9 +108,11 @@ def _gpu(wanted: str, machine: MachineSettings) -> Device:
             count = torch.cuda.device_count()
             raise InvalidSettings("device", f"'{wanted}' was asked for, but there are {count} GPUs", "Count from 0")
     else:
-        index = max(range(torch.cuda.device_count()), key=lambda gpu: torch.cuda.mem_get_info(gpu)[0])
+        free_first = sorted(range(torch.cuda.device_count()), key=lambda gpu: -torch.cuda.mem_get_info(gpu)[0])
+        index = claim([str(torch.cuda.get_device_properties(gpu).uuid) for gpu in free_first], free_first)
     free, total = torch.cuda.mem_get_info(index)
-    memory_gb = machine.vram or free / _GIB
+    # What this process holds already is its own to use again: models take turns on the device.
+    memory_gb = machine.vram or (free + torch.cuda.memory_reserved(index)) / _GIB
     if machine.vram:
         # A hard limit, so that a plan that was too bold fails here and not in another process on the same GPU.
         torch.cuda.set_per_process_memory_fraction(min(1.0, machine.vram * _GIB / total), index)
@@ -115,12 +123,44 @@ def _gpu(wanted: str, machine: MachineSettings) -> Device:
     return Device(f"cuda:{index}", name, precision, memory_gb, machine.compile)
 
 
+def claim(names: Sequence[str], indices: Sequence[int], folder: Path | None = None) -> int:
+    """Claim a GPU for the rest of this process's life.
+
+    Args:
+        names: of the GPUs, the same in every process, best first.
+        indices: of the same GPUs in this process.
+        folder: where the lock files of all workers lie; the system's folder for temporary files without one.
+
+    Returns:
+        The index of the first GPU that no other worker has claimed; the first of all if each has a worker.
+    """
+    for name, index in zip(names, indices, strict=True):
+        if name in _CLAIMED:
+            return index
+        path = (folder or Path(tempfile.gettempdir())) / f"stereo-spot-gpu-{name}.lock"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError:
+            # Another user's lock: that GPU has a worker.
+            continue
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            continue
+        # The lock goes with the process, however it ends.
+        _CLAIMED[name] = handle
+        return index
+    return indices[0]
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """True if ``error`` says that the device's memory was too small."""
     import torch
 
     if isinstance(error, torch.OutOfMemoryError):
         return True
+    # cuDNN, cuBLAS, MPS and the CPU report it as plain errors.
+    reports = ("out of memory", "status_alloc_failed", "not enough memory", "can't allocate memory")
     words = str(error).lower()
-    # cuDNN, cuBLAS and MPS report it as plain errors.
-    return isinstance(error, RuntimeError) and ("out of memory" in words or "cublas_status_alloc_failed" in words)
+    return isinstance(error, RuntimeError) and any(report in words for report in reports)

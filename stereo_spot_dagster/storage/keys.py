@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from ..domain.layout import Layout, View, name_suffix
-from ..domain.plan import Segment
+from ..domain.plan import Segment, ShotSurvey
 from ..domain.settings import Container
 from ..domain.video import output_stem
 
@@ -56,6 +56,20 @@ def depth(video: str, depth_fingerprint: str, segment: Segment) -> str:
 
 def depth_record(video: str, depth_fingerprint: str, segment: Segment) -> str:
     return f"{VIDEOS}{video}/depth/{depth_fingerprint}/{_range(segment)}.json"
+
+
+def survey(video: str, first_frame: int, end_frame: int, width: int, height: int) -> str:
+    """Pictures of the shot of frames ``first_frame`` to ``end_frame`` - 1, at a depth estimator's size."""
+    return f"{VIDEOS}{video}/surveys/{first_frame:08d}_{end_frame:08d}_{width}x{height}.mkv"
+
+
+def survey_depth(video: str, depth_fingerprint: str, survey: ShotSurvey) -> str:
+    return f"{VIDEOS}{video}/depth/{depth_fingerprint}/survey_{survey.first_frame:08d}_{survey.end_frame:08d}.npz"
+
+
+def supplied_depth(video: str, digest: str, first_frame: int) -> str:
+    """A piece, from frame ``first_frame`` of the source, of the depth that came with a video."""
+    return f"{VIDEOS}{video}/supplied/{digest}/{first_frame:08d}.mkv"
 
 
 def stereo(video: str, layout: Layout, view: View, render_fingerprint: str, segment: Segment) -> str:

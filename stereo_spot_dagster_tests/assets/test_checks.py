@@ -12,6 +12,7 @@ import pytest
 
 from stereo_spot_dagster.assets import depth_segments, final_video, segments, source_video, stereo_segments
 from stereo_spot_dagster.convert import depth, finish, planning, render
+from stereo_spot_dagster.media import frames
 from stereo_spot_dagster.media.frames import PictureWriter
 from stereo_spot_dagster.media.tools import find_tools
 from stereo_spot_dagster.storage import keys
@@ -107,7 +108,7 @@ def test_a_plan_with_other_times_than_its_frames_is_withdrawn(
 
 
 def test_depth_with_a_missing_picture_is_withdrawn(graph: Graph, video: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(depth, "PictureWriter", _losing_writer(8))
+    monkeypatch.setattr(frames, "PictureWriter", _losing_writer(8))
     result = graph.run(["depth_segments", "stereo_segments"], segment_partition(video, 0), by_hand=True)
     assert_blocked(graph, result, "depth_segments", "depth_frame_count")
     assert "stereo_segments" not in materialized(result)

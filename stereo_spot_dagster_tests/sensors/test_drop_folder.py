@@ -209,3 +209,53 @@ def test_one_video_with_broken_records_does_not_stop_the_others(folder: Path, se
     (broken / "submission.json").write_text("{")
     (folder / "film.mp4").write_bytes(b"one")
     assert len(keys_of(sensor.take())) == 1
+
+
+def test_a_sidecar_may_name_depth_that_lies_beside_it(folder: Path) -> None:
+    (folder / "film.mp4").write_bytes(b"x")
+    (folder / "film-depth.mkv").write_bytes(b"y")
+    (folder / "film.yaml").write_text("depth: file:film-depth.mkv\n")
+    (file,) = dropped_files(folder)
+    assert file.path.name == "film.mp4"
+    assert settings_for(file, folder.parent / "presets").depth == f"file:{folder / 'film-depth.mkv'}"
+
+
+def test_a_folder_of_depth_pictures_is_no_preset_and_is_waited_for(folder: Path) -> None:
+    (folder / "film.mp4").write_bytes(b"x")
+    (folder / "film.yaml").write_text("depth: file:pictures\n")
+    (folder / "pictures").mkdir()
+    (before,) = dropped_files(folder)
+    (folder / "pictures" / "1.png").write_bytes(b"y")
+    (after,) = dropped_files(folder)
+    assert before.path == after.path == folder / "film.mp4"
+    assert before.state != after.state
+
+
+@pytest.mark.parametrize(
+    "named", ["/etc/passwd", "../secret.npz", "a/b.npz", "..", ".", "", ".hidden.npz", "a\\b.npz", "not-there.npz"]
+)
+def test_a_sidecar_cannot_reach_other_files_of_the_machine(folder: Path, named: str) -> None:
+    (folder / "film.mp4").write_bytes(b"x")
+    (folder / "film.yaml").write_text(f"depth: 'file:{named}'\n")
+    with pytest.raises(InvalidSettings, match="beside"):
+        settings_for(dropped_files(folder)[0], folder.parent / "presets")
+
+
+def test_a_sidecar_cannot_name_a_link_or_a_network(folder: Path, tmp_path: Path) -> None:
+    (folder / "film.mp4").write_bytes(b"x")
+    (tmp_path / "secret.npz").write_bytes(b"y")
+    (folder / "link.npz").symlink_to(tmp_path / "secret.npz")
+    (folder / "film.yaml").write_text("depth: file:link.npz\n")
+    with pytest.raises(InvalidSettings, match=r"there is no file or folder 'link\.npz' beside it"):
+        settings_for(dropped_files(folder)[0], folder.parent / "presets")
+    (folder / "film.yaml").write_text("depth: onnx:net.onnx\n")
+    with pytest.raises(InvalidSettings, match="may not name a network"):
+        settings_for(dropped_files(folder)[0], folder.parent / "presets")
+
+
+def test_a_video_is_taken_when_the_depth_that_its_sidecar_names_has_come(folder: Path, sensor: Sensor) -> None:
+    (folder / "film.mp4").write_bytes(b"x")
+    (folder / "film.yaml").write_text("depth: file:film.npz\n")
+    assert keys_of(sensor.take()) == []
+    (folder / "film.npz").write_bytes(b"y")
+    assert len(keys_of(sensor.take())) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 
 import numpy as np
@@ -20,11 +21,19 @@ class DepthEstimator(ABC):
         relative: True if depth is right only up to one scale and shift for each shot: any finite values, larger is
             nearer. False if it lies in 0..1 already and means the same in every shot.
         overlap_frames: how many frames of the same shot it wants to see before a segment's first.
+        hands_over: True if the end of a segment shall fade to what the next segment of the shot begins with. For
+            estimators that may remember longer than ``overlap_frames``; costs as many frames estimated twice.
+        frames_per_s: frames of 1080p video it sees in a second on the kind of machine it is meant for, a guess that
+            only chooses the length of segments; infinite where warping and encoding take all of the time.
+        segment_work_s: seconds of work a segment shall be on that machine. What takes long to load wants more.
     """
 
     name: str
     relative: bool = False
     overlap_frames: int = 24
+    hands_over: bool = False
+    frames_per_s: float = math.inf
+    segment_work_s: float = 600.0
 
     @abstractmethod
     def working_size(self, width: int, height: int) -> tuple[int, int]:
@@ -63,6 +72,11 @@ class DepthEstimator(ABC):
     def device(self) -> str:
         """What it runs on, for the record: ``CPU`` or the name of the GPU."""
         return "CPU"
+
+    @property
+    def peak_memory_mb(self) -> float:
+        """GPU memory it has used at most since :meth:`reset`, MB; 0 on a CPU."""
+        return 0.0
 
     def notes(self) -> tuple[str, ...]:
         """What happened since :meth:`reset` that a person should know, such as falling back for lack of memory."""

@@ -10,22 +10,20 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ...domain.models import DepthCrafterOptions
-from ..devices import is_out_of_memory
 from ..diffusion import autoencoder
-from ..diffusion.autoencoder import Decoder
+from ..diffusion.autoencoder import Decoder, shared_frames
 from ..diffusion.denoise import denoise, guidance_weights
-from ..diffusion.memory import Load, fit, reduced
+from ..diffusion.memory import Load
 from ..diffusion.networks import FrameContext, Networks
 from ..diffusion.noise import FrameNoise, Noise, RollingNoise
 from ..diffusion.pictures import embed
+from ..diffusion.workload import Workload
 from .base import DepthEstimator
+from .traits import depthcrafter_size
 
 # What the model is told of every video: frame rate, amount of motion, noise on the condition (StereoCrafter and
 # DepthCrafter use these fixed values whatever the video's frame rate is).
 FRAME_RATE, MOTION = 7, 127
-SIDE_MULTIPLE = 64
-# Frames that two chunks of the decoder share where they are cross-faded.
-_DECODER_SHARED = 2
 _ENCODE_BATCH = 8
 
 
@@ -38,7 +36,7 @@ class DepthCrafterDepth(DepthEstimator):
     Args:
         networks: Stable Video Diffusion's, with DepthCrafter's denoiser (8 input channels).
         options: see :class:`DepthCrafterOptions`.
-        noise: makes the source of noise of each segment; by default as ``options.noise`` says.
+        noise: makes the source of noise of each shot; by default as ``options.noise`` says.
     """
 
     name = "depthcrafter"
@@ -52,21 +50,17 @@ class DepthCrafterDepth(DepthEstimator):
         self._make_noise = noise or self._noise_of_options
         self._context = FrameContext(networks.unet)
         self.overlap_frames = options.overlap
-        self._load = Load(0, 0, options.window, None, options.decode_chunk, 0)
+        self._work = Workload(networks, self.name, Load(0, 0, options.window, None, options.decode_chunk, 0))
         self.reset()
 
     def working_size(self, width: int, height: int) -> tuple[int, int]:
         """Sides rounded to multiples of 64, the longer at most ``max_side``; the aspect is kept approximately."""
-        rounded = [_round(side) for side in (width, height)]
-        if max(rounded) > self._options.max_side:
-            scale = self._options.max_side / max(width, height)
-            rounded = [_round(side * scale) for side in (width, height)]
-        return rounded[0], rounded[1]
+        return depthcrafter_size(width, height, self._options.max_side)
 
     def reset(self, first_frame: int = 0) -> None:
-        self._noise = self._make_noise()
+        self._networks.device.reset_peak()
+        self._work.begin()
         self._next_frame = first_frame
-        self._notes: list[str] = []
         self._size = (0, 0)
         self._pictures: list[NDArray[np.uint8]] = []
         self._begin_shot()
@@ -93,8 +87,12 @@ class DepthCrafterDepth(DepthEstimator):
     def device(self) -> str:
         return self._networks.device.name
 
+    @property
+    def peak_memory_mb(self) -> float:
+        return self._networks.device.peak_memory_mb()
+
     def notes(self) -> tuple[str, ...]:
-        return tuple(self._notes)
+        return self._work.notes()
 
     def _noise_of_options(self) -> Noise:
         if self._options.noise == "rolling":
@@ -102,80 +100,103 @@ class DepthCrafterDepth(DepthEstimator):
         return FrameNoise(self._options.seed)
 
     def _plan_memory(self) -> None:
-        device = self._networks.device
         height, width = self._size
-        options, single = self._options, device.precision == "fp32"
-        whole = Load(
-            width, height, options.window, None, options.decode_chunk, max(width, height), single_precision=single
+        options, single = self._options, self._networks.device.precision == "fp32"
+        self._work.plan(
+            Load(width, height, options.window, None, options.decode_chunk, max(width, height), single_precision=single)
         )
-        self._load = fit(whole, device.memory_gb)
-        self._networks.place(self._load.offload)
-        if self._load != whole:
-            self._notes.append(f"planned for {device.memory_gb:.1f} GB: {self._load.describe()}")
+        self._begin_shot()
 
     def _begin_shot(self) -> None:
+        self._noise = self._make_noise()
         # Of the frames of the window that is being filled:
         self._conditions: list[Tensor] = []
         self._embeddings: list[Tensor] = []
         self._frames: list[int] = []
         # Denoised latents of its first frames, from the window before.
         self._anchor: Tensor | None = None
-        shared = _DECODER_SHARED if self._options.joint == "fade" else 0
-        chunk = self._load.decode_frames
-        self._decoder = Decoder(self._decoded, chunk, min(shared, (chunk - 1) // 2))
+        chunk = self._work.load.decode_frames
+        self._decoder = Decoder(self._decoded, chunk, shared_frames(chunk, self._options.joint))
 
     def _encode_pictures(self) -> None:
         """Turn waiting pictures into what the denoiser is conditioned on."""
         if not self._pictures:
             return
         numbers = range(self._next_frame, self._next_frame + len(self._pictures))
-        stacked = torch.from_numpy(np.stack(self._pictures))
+        pictures = torch.from_numpy(np.stack(self._pictures))
+        noise = self._noise.of_pictures(numbers, *self._size)
         self._next_frame += len(self._pictures)
         self._pictures = []
-        device = self._networks.device.torch
-        pictures = stacked.to(device).permute(0, 3, 1, 2).float() / 255 * 2 - 1
-        with torch.inference_mode():
-            with self._networks.using("image_encoder") as encoder:
-                self._embeddings += list(embed(encoder, pictures))
-            noise = self._noise.of_pictures(numbers, *self._size).to(device)
-            noisy = pictures + noise * self._options.noise_augmentation
-            self._conditions += list(self._careful(lambda: self._encoded(noisy)))
+        embeddings, conditions = self._work.run(lambda: self._encoded(pictures, noise))
+        self._embeddings += list(embeddings)
+        self._conditions += list(conditions)
         self._frames += numbers
 
-    def _encoded(self, pictures: Tensor) -> Tensor:
-        with self._networks.using("autoencoder") as network:
-            return autoencoder.encode(network, pictures, self._load.decode_tile)
+    def _encoded(self, pictures: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """``[F, D]`` embeddings and ``[F, 4, h, w]`` latents of ``[F, H, W, 3]`` pictures."""
+        device = self._networks.device.torch
+        with torch.inference_mode():
+            signed = pictures.to(device).permute(0, 3, 1, 2).float() / 255 * 2 - 1
+            with self._networks.using("image_encoder") as encoder:
+                embeddings = embed(encoder, signed)
+            noisy = signed + noise.to(device) * self._options.noise_augmentation
+            with self._networks.using("autoencoder") as network:
+                return embeddings, autoencoder.encode(network, noisy, self._work.load.decode_tile)
 
     def _full_windows(self) -> list[NDArray[np.float32]]:
         """Denoise windows while there are frames beyond them: whether a window is the last is known only then."""
         ready: list[NDArray[np.float32]] = []
-        while len(self._frames) > self._load.frames:
-            ready += self._window(self._load.frames, last=False)
+        while len(self._frames) > self._work.load.frames:
+            ready += self._window()
         return ready
 
     def _end_shot(self) -> list[NDArray[np.float32]]:
         self._encode_pictures()
         ready = self._full_windows()
         while self._frames:
-            ready += self._window(len(self._frames), last=True)
+            ready += self._window()
         ready += [_depth(picture) for picture in self._decoder.finish()]
         self._begin_shot()
         return ready
 
-    def _window(self, count: int, *, last: bool) -> list[NDArray[np.float32]]:
-        """Denoise the first ``count`` frames; pass on those that no other window changes."""
+    def _window(self) -> list[NDArray[np.float32]]:
+        """Denoise the oldest frames; pass on those that no other window changes."""
+        ready: list[NDArray[np.float32]] = []
+
+        def denoised() -> Tensor:
+            # Looked at again in each try: after one that was too much the window is shorter.
+            longest = self._work.load.frames
+            ready.extend(self._passed_on(longest // 2))
+            return self._denoised(min(len(self._frames), longest))
+
         with torch.inference_mode():
-            latents = self._careful(lambda: self._denoised(min(count, self._load.frames)))
-            count, last = len(latents), last and len(latents) == len(self._frames)
+            latents = self._work.run(denoised)
+            count = len(latents)
             if self._anchor is not None:
                 shared = len(self._anchor)
                 weight = torch.linspace(0, 1, shared, device=latents.device, dtype=latents.dtype)[:, None, None, None]
                 latents[:shared] = latents[:shared] * weight + self._anchor * (1 - weight)
+            last = count == len(self._frames)
             overlap = 0 if last else min(self._options.overlap, count // 2)
             done = count - overlap
             self._anchor = latents[done:] if overlap else None
-            del self._conditions[:done], self._embeddings[:done], self._frames[:done]
-            return [_depth(picture) for picture in self._decoder.push(latents[:done])]
+            self._forget(done)
+        return ready + self._decode(latents[:done])
+
+    def _passed_on(self, shared: int) -> list[NDArray[np.float32]]:
+        """Leave at most ``shared`` frames to anchor the next window: a window that became shorter takes no more."""
+        surplus = 0 if self._anchor is None else len(self._anchor) - shared
+        if self._anchor is None or surplus <= 0:
+            return []
+        finished, self._anchor = self._anchor[:surplus], self._anchor[surplus:]
+        self._forget(surplus)
+        return self._decode(finished)
+
+    def _forget(self, count: int) -> None:
+        del self._conditions[:count], self._embeddings[:count], self._frames[:count]
+
+    def _decode(self, latents: Tensor) -> list[NDArray[np.float32]]:
+        return [_depth(picture) for picture in self._decoder.push(latents)]
 
     def _denoised(self, count: int) -> Tensor:
         """``[count, 4, h, w]`` latents of the first frames of the window."""
@@ -211,25 +232,18 @@ class DepthCrafterDepth(DepthEstimator):
     def _decoded(self, latents: Tensor) -> Tensor:
         """``[F, h, w]`` depth of latents that are decoded together: the mean of the three colours."""
 
-        def decode() -> Tensor:
-            with self._networks.using("autoencoder") as network:
-                pictures = autoencoder.decode(network, latents, self._load.decode_tile)
-            return (pictures / 2 + 0.5).clamp(0, 1).mean(dim=1)
+        def decoded() -> Tensor:
+            load = self._work.load
+            # Frames are split here only where they were taken together before that proved too much.
+            self._decoder.resize(load.decode_frames, shared_frames(load.decode_frames, self._options.joint))
+            parts = []
+            with torch.inference_mode(), self._networks.using("autoencoder") as network:
+                for part in latents.split(load.decode_frames):
+                    pictures = autoencoder.decode(network, part, load.decode_tile)
+                    parts.append((pictures / 2 + 0.5).clamp(0, 1).mean(dim=1))
+            return torch.cat(parts)
 
-        return self._careful(decode)
-
-    def _careful(self, work: Callable[[], Tensor]) -> Tensor:
-        """``work()``, tried again with less at once when the memory is too small."""
-        while True:
-            try:
-                return work()
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-            self._load = reduced(self._load, self.name)
-            self._notes.append(f"out of memory: went on with {self._load.describe()}")
-            self._networks.device.release()
-            self._networks.place(self._load.offload)
+        return self._work.run(decoded)
 
     def _stack(self, maps: list[NDArray[np.float32]]) -> NDArray[np.float32]:
         return np.stack(maps) if maps else np.empty((0, *self._size), np.float32)
@@ -237,7 +251,3 @@ class DepthCrafterDepth(DepthEstimator):
 
 def _depth(picture: Tensor) -> NDArray[np.float32]:
     return picture.cpu().numpy()
-
-
-def _round(side: float) -> int:
-    return max(SIDE_MULTIPLE, round(side / SIDE_MULTIPLE) * SIDE_MULTIPLE)

@@ -16,6 +16,8 @@ FACTOR = 8
 _ENCODE_BATCH = 4
 # Pixels that two tiles of the decoder share: it looks further than that only through its attention.
 TILE_OVERLAP = 64
+# Frames that two chunks of the decoder share where they are cross-faded.
+_FADED_FRAMES = 2
 
 
 def encode(autoencoder: Any, pictures: Tensor, tile_side: int | None = None) -> Tensor:
@@ -26,7 +28,7 @@ def encode(autoencoder: Any, pictures: Tensor, tile_side: int | None = None) -> 
     Args:
         autoencoder: an ``AutoencoderKLTemporalDecoder``.
         pictures: ``[N, 3, H, W]`` in -1..1 on its device, sides multiples of 8.
-        tile_side: longest side of what is encoded at once, pixels; None for whole pictures.
+        tile_side: about the longest side of what is encoded at once, pixels; None for whole pictures.
 
     Returns:
         ``[N, 4, H/8, W/8]`` in the number format of the autoencoder.
@@ -59,7 +61,7 @@ def decode(autoencoder: Any, latents: Tensor, tile_side: int | None = None) -> T
     Args:
         autoencoder: an ``AutoencoderKLTemporalDecoder``.
         latents: ``[F, 4, h, w]`` on its device.
-        tile_side: longest side of what is decoded at once, pixels; None for whole pictures.
+        tile_side: about the longest side of what is decoded at once, pixels; None for whole pictures.
 
     Returns:
         ``[F, 3, 8h, 8w]`` float32, about -1..1, not clamped.
@@ -73,6 +75,11 @@ def decode(autoencoder: Any, latents: Tensor, tile_side: int | None = None) -> T
         return autoencoder.decode(scaled[..., rows, columns], num_frames=len(scaled)).sample.float()
 
     return blend(grid, decoded, 1)
+
+
+def shared_frames(chunk: int, joint: str) -> int:
+    """Frames that two chunks of a decoder share where they meet by ``joint``: ``fade`` or ``hard``."""
+    return min(_FADED_FRAMES, (chunk - 1) // 2) if joint == "fade" else 0
 
 
 class Decoder:
@@ -93,19 +100,35 @@ class Decoder:
         self._latents: list[Tensor] = []
         self._kept: Tensor | None = None
 
+    def resize(self, chunk: int, shared: int) -> None:
+        """From the next chunk on, decode ``chunk`` frames together and share ``shared`` of them."""
+        self._chunk, self._shared = chunk, shared
+
     def push(self, latents: Tensor) -> list[Tensor]:
         """``[F, 4, h, w]`` more latents; returns what is complete now, frame by frame."""
         self._latents += list(latents)
-        ready: list[Tensor] = []
-        while len(self._latents) >= self._chunk:
-            ready += self._run(self._chunk, last=False)
-        return ready
+        return self._full_chunks()
 
     def finish(self) -> list[Tensor]:
         """Decode what is left; the next latents begin anew."""
-        kept = 0 if self._kept is None else len(self._kept)
-        ready = self._run(len(self._latents), last=True) if len(self._latents) > kept else list(self._kept or [])
+        ready = self._full_chunks()
+        if len(self._latents) > self._kept_frames:
+            ready += self._run(len(self._latents), last=True)
+        elif self._kept is not None:
+            # Every frame is decoded, and no other chunk comes to fade into.
+            ready += list(self._kept)
         self._latents, self._kept = [], None
+        return ready
+
+    @property
+    def _kept_frames(self) -> int:
+        """How many of the waiting frames are decoded and will be mixed with what the next chunk makes of them."""
+        return 0 if self._kept is None else len(self._kept)
+
+    def _full_chunks(self) -> list[Tensor]:
+        ready: list[Tensor] = []
+        while len(self._latents) >= (count := max(self._chunk, self._kept_frames)):
+            ready += self._run(count, last=False)
         return ready
 
     def _run(self, count: int, *, last: bool) -> list[Tensor]:
@@ -114,8 +137,9 @@ class Decoder:
             shared = len(self._kept)
             weight = torch.arange(1, shared + 1, device=pictures.device, dtype=pictures.dtype) / (shared + 1)
             weight = weight.reshape(-1, *[1] * (pictures.ndim - 1))
-            pictures[:shared] = pictures[:shared] * weight + self._kept * (1 - weight)
+            faded = torch.lerp(self._kept, pictures[:shared], weight)
+            pictures = torch.cat([faded, pictures[shared:]])
         done = count if last else count - self._shared
-        self._kept = None if last or not self._shared else pictures[done:]
+        self._kept = None if done == count else pictures[done:]
         self._latents = self._latents[done:]
         return list(pictures[:done])

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ...domain.errors import DeviceOutOfMemory
+from .autoencoder import FACTOR, TILE_OVERLAP
+from .tiles import Grid
 
 # GB of GPU memory in fp16. From DepthCrafter's paper (4.5): 24 GB for 110 frames of 1024x576 and 12 GB for 40, so
 # 0.17 GB a frame over 5.1 GB for the networks and what does not grow.
@@ -35,11 +37,12 @@ class Load:
     Attributes:
         width, height: of the pictures, pixels.
         frames: denoised together.
-        tile_side: longest side of a tile that is denoised, pixels; None where pictures are denoised whole.
+        tile_side: about the longest side of a tile that is denoised, pixels; None where pictures are denoised whole.
         decode_frames: decoded together.
-        decode_side: longest side of what is decoded or encoded at once, pixels.
+        decode_side: about the longest side of what is decoded or encoded at once, pixels.
         offload: which networks wait in main memory.
         single_precision: True where numbers take 4 bytes.
+        tile_overlap: pixels that tiles share which are denoised.
     """
 
     width: int
@@ -50,6 +53,7 @@ class Load:
     decode_side: int
     offload: Offload = Offload.NONE
     single_precision: bool = False
+    tile_overlap: int = 128
 
     def smaller(self) -> Load | None:
         """With the next thing given up: decoded frames, frames, tile size, resident networks; None at the end."""
@@ -76,13 +80,14 @@ class Load:
     def estimate_gb(self) -> float:
         """Peak memory in units of 2**30 bytes; an estimate."""
         fixed = {Offload.NONE: _FIXED_GB, Offload.NETWORKS: _FIXED_GB - _IDLE_NETWORKS_GB, Offload.LAYERS: 1.0}
-        denoising = self.frames * self._pixels(self.tile_side) * _FRAME_GB
-        decoding = self.decode_frames * self._pixels(self.decode_tile) * _DECODE_FRAME_GB
+        denoising = self.frames * self._share(self.tile_side, self.tile_overlap) * _FRAME_GB
+        decoding = self.decode_frames * self._share(self.decode_tile, TILE_OVERLAP) * _DECODE_FRAME_GB
         return (fixed[self.offload] + max(denoising, decoding)) * (2 if self.single_precision else 1)
 
-    def _pixels(self, side: int | None) -> float:
-        whole = self.width * self.height
-        return (min(whole, side * side * 9 // 16) if side else whole) / _REFERENCE_PIXELS
+    def _share(self, side: int | None, overlap: int) -> float:
+        """Pixels of a tile, in pictures of the size that memory was measured with."""
+        grid = Grid.of(self.height, self.width, side, overlap, FACTOR)
+        return grid.rows.size * grid.columns.size / _REFERENCE_PIXELS
 
     def describe(self) -> str:
         """In words a person understands."""
@@ -117,6 +122,7 @@ def reduced(load: Load, name: str) -> Load:
         raise DeviceOutOfMemory(
             name,
             f"the device's memory is too small even for {load.describe()}",
-            "Close what else uses it, or choose --device cpu, --depth depth-anything-v2-small, --inpaint background",
+            "Close what else uses it, set STEREO_SPOT_DEVICE=cpu, or choose smaller models: "
+            "--depth depth-anything-v2-small, --inpaint background",
         )
     return smaller

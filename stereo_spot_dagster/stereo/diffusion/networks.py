@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ from .memory import Offload
 
 class Networks:
     """The denoiser, the autoencoder, the image encoder and the scheduler of one model, in evaluation mode.
+
+    A process keeps the networks of several models, but only those of the model used last lie on the device.
 
     Attributes:
         device: where they run.
@@ -30,11 +32,14 @@ class Networks:
         device: see above.
     """
 
+    _on_device: ClassVar[Networks | None] = None
+
     def __init__(self, unet: Any, autoencoder: Any, image_encoder: Any, scheduler: Any, device: Device) -> None:
         self.device = device
         self.scheduler = scheduler
         self._parts: dict[str, Any] = {"unet": unet, "autoencoder": autoencoder, "image_encoder": image_encoder}
         self._offload: Offload | None = None
+        self._compiled = False
         for part in self._parts.values():
             part.requires_grad_(False).eval()
 
@@ -77,16 +82,25 @@ class Networks:
         """Decide which networks stay on the device; the others wait in main memory until they are used."""
         if offload is self._offload:
             return
-        self._offload = offload
+        self._make_room()
+        if self._offload is Offload.LAYERS:
+            from accelerate.hooks import remove_hook_from_submodules
+
+            # They keep the weights in main memory: without them the layers are whole again.
+            remove_hook_from_submodules(self._parts["unet"])
+        # Unknown until all have moved: memory may run out on the way.
+        self._offload = None
         for part in self._parts.values():
             part.to(self.device.torch if offload is Offload.NONE else "cpu")
         if offload is Offload.LAYERS:
             from accelerate import cpu_offload
 
             cpu_offload(self._parts["unet"], torch.device(self.device.torch))
-        elif self.device.compile:
+        elif self.device.compile and not self._compiled:
             self._parts["unet"].compile()
             self._parts["autoencoder"].decoder.compile()
+            self._compiled = True
+        self._offload = offload
         self.device.release()
 
     @contextmanager
@@ -95,15 +109,31 @@ class Networks:
         part = self._parts[name]
         if self._offload is None:
             self.place(Offload.NONE)
+        self._make_room()
         moves = self._offload is not Offload.NONE and not (name == "unet" and self._offload is Offload.LAYERS)
-        if moves:
-            part.to(self.device.torch)
         try:
+            if moves:
+                part.to(self.device.torch)
             yield part
         finally:
             if moves:
                 part.to("cpu")
                 self.device.release()
+
+    def _make_room(self) -> None:
+        """Send another model's networks to main memory: together they would not fit, and they take turns."""
+        other = Networks._on_device
+        Networks._on_device = self
+        if other is not None and other is not self:
+            other.leave()
+
+    def leave(self) -> None:
+        """Move every network to main memory; they come back when they are used."""
+        if self._offload is Offload.NONE:
+            self._offload = None
+            for part in self._parts.values():
+                part.to("cpu")
+            self.device.release()
 
     @property
     def unet(self) -> Any:
@@ -148,6 +178,8 @@ class FrameContext:
 
 def _load(kind: Any, folder: Path, subfolder: str | None, dtype: torch.dtype) -> Any:
     """A network with every weight it needs, or an error that names the folder and the first weight at fault."""
+    from safetensors import SafetensorError
+
     place = folder / subfolder if subfolder else folder
     # Published as half precision beside or instead of single precision files.
     variant = "fp16" if any(place.glob("*.fp16.safetensors")) else None
@@ -156,7 +188,7 @@ def _load(kind: Any, folder: Path, subfolder: str | None, dtype: torch.dtype) ->
         network, info = kind.from_pretrained(
             place, torch_dtype=dtype, use_safetensors=True, local_files_only=True, output_loading_info=True, **options
         )
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
         raise WeightsBroken(str(place), f"its weights cannot be loaded: {first}", "Pull the weights again") from error
     for problem in ("missing_keys", "mismatched_keys"):

@@ -73,8 +73,8 @@ class RollingNoise(Noise):
     """One window of latent noise that rolls on from window to window, as in DepthCrafter's published code.
 
     A frame that two windows share gets the same noise in both; the rest is used again. The published code draws the
-    noise of all pictures of the clip first; where the clip's length is not known, :meth:`for_pictures_so_far` of its
-    generator gives the same kind of noise in another order.
+    noise of all pictures of the clip first; where the clip's length is not known, it is drawn as the pictures come,
+    from the same generator.
 
     Args:
         seed: of the generator.

@@ -27,15 +27,21 @@ class Span:
     def of(cls, length: int, wanted: int, overlap: int, multiple: int) -> Span:
         """Tiles of about ``wanted`` pixels that cover ``length``, share about ``overlap``, in steps of ``multiple``.
 
-        ``length`` must be a multiple of ``multiple``.
+        None is longer than one and a half times ``wanted``: rather than a little too much in the last tile, all take a
+        little more. ``length`` must be a multiple of ``multiple``.
         """
-        count = max(1, round((length - overlap) / max(wanted - overlap, multiple)))
-        if count == 1 or length <= wanted:
+        count = 1 if length <= wanted else round((length - overlap) / max(wanted - overlap, multiple))
+        return cls.split(length, count, overlap, multiple)
+
+    @classmethod
+    def split(cls, length: int, count: int, overlap: int, multiple: int) -> Span:
+        """``count`` tiles, or as many as differ."""
+        if count <= 1:
             return cls(length, (0,))
-        size = math.ceil((length + overlap * (count - 1)) / count / multiple) * multiple
-        last = length - size
-        starts = (round(last * place / (count - 1) / multiple) * multiple for place in range(count))
-        return cls(size, tuple(starts))
+        size = min(length, math.ceil((length + overlap * (count - 1)) / count / multiple) * multiple)
+        steps = (length - size) // multiple
+        starts = {round(steps * place / (count - 1)) * multiple for place in range(count)}
+        return cls(size, tuple(sorted(starts)))
 
     def weights(self, place: int, like: Tensor, factor: int) -> Tensor:
         """``[size / factor]``: 1 in the middle, rising from the tile before and falling to the one after."""
@@ -81,6 +87,13 @@ class Grid:
             width,
         )
 
+    @classmethod
+    def split(cls, height: int, width: int, count: int, overlap: int, multiple: int) -> Grid:
+        """``count`` tiles along each side."""
+        return cls(
+            Span.split(height, count, overlap, multiple), Span.split(width, count, overlap, multiple), height, width
+        )
+
     def __iter__(self) -> Iterator[tuple[int, int, slice, slice]]:
         """(row, column, rows, columns) of each tile."""
         for row, top in enumerate(self.rows.starts):
@@ -91,14 +104,15 @@ class Grid:
         return len(self.rows.starts) * len(self.columns.starts)
 
 
-def blend(grid: Grid, make: Callable[[slice, slice], Any], factor: int) -> Tensor:
-    """A picture from its tiles, cross-faded where they overlap; weights sum to one everywhere.
+def blend(grid: Grid, make: Callable[[slice, slice], Any], factor: int, elsewhere: Tensor | None = None) -> Tensor:
+    """A picture from its tiles, cross-faded where they overlap; weights sum to one wherever there is a tile.
 
     Args:
         grid: the tiles, in pixels.
         make: the tile of these rows and columns: ``[..., rows / factor, columns / factor]``, or None for one that is
-            not needed: nothing of it enters, and pixels without any tile are 0.
+            not needed: nothing of it enters. At least one is needed.
         factor: pixels for each value of what ``make`` returns.
+        elsewhere: what pixels without any tile show, as large as the result; 0 by default.
 
     Returns:
         ``[..., height / factor, width / factor]``.
@@ -126,4 +140,5 @@ def blend(grid: Grid, make: Callable[[slice, slice], Any], factor: int) -> Tenso
         weight[place] += share
     assert total is not None
     assert weight is not None
-    return total / weight.clamp(min=1e-6)
+    made = total / weight.where(weight > 0, 1)
+    return made if elsewhere is None else made.where(weight > 0, elsewhere)

@@ -50,6 +50,11 @@ class Inpainter(ABC):
         """What it runs on, for the record: ``CPU`` or the name of the GPU."""
         return "CPU"
 
+    @property
+    def peak_memory_mb(self) -> float:
+        """GPU memory it has used at most since :meth:`reset`, MB; 0 on a CPU."""
+        return 0.0
+
     def notes(self) -> tuple[str, ...]:
         """What happened since :meth:`reset` that a person should know, such as falling back for lack of memory."""
         return ()

@@ -9,20 +9,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
+from ...domain.errors import DeviceOutOfMemory, InvalidSettings
 from ...domain.models import StereoCrafterOptions
 from ..devices import is_out_of_memory
-from ..diffusion.autoencoder import FACTOR, Decoder
-from ..diffusion.memory import Load, fit, reduced
+from ..diffusion.autoencoder import FACTOR, Decoder, shared_frames
+from ..diffusion.memory import Load
 from ..diffusion.networks import Networks
 from ..diffusion.noise import FrameNoise, Noise, SequenceNoise
 from ..diffusion.tiles import Grid, blend
+from ..diffusion.workload import Workload
 from .video_inpainting import HOLE_FROM, VideoInpainting
 
 SIDE_MULTIPLE = 64
-# Frames that two chunks of the decoder share where they are cross-faded.
-_DECODER_SHARED = 2
 # The published code cuts pictures to multiples of this.
 PUBLISHED_MULTIPLE = 128
 
@@ -64,13 +63,19 @@ class ChunkModel(ABC):
             ChunkTooLong: call again with at most ``frames`` pictures.
         """
 
+    def area(self, height: int, width: int) -> tuple[int, int]:
+        """(rows, columns) from the top left that it makes of pictures of ``height`` x ``width``."""
+        return height, width
+
     def notes(self) -> tuple[str, ...]:
         """What happened since :meth:`reset` that a person should know."""
         return ()
 
 
 class TiledModel(ChunkModel):
-    """Tiles with holes only, padded instead of cropped, cross-faded in the picture; noise belongs to frame and place.
+    """Tiles with holes only, padded instead of cropped, cross-faded in the picture.
+
+    Tiles without holes show the pictures they were given, unless every pixel shall come from the model.
 
     Args:
         networks: Stable Video Diffusion's, with StereoCrafter's denoiser.
@@ -80,88 +85,82 @@ class TiledModel(ChunkModel):
     def __init__(self, networks: Networks, options: StereoCrafterOptions) -> None:
         self._model = VideoInpainting(networks, options)
         self._options = options
-        self._load: Load | None = None
+        whole = Load(0, 0, options.chunk, options.tile_side, options.decode_chunk, 0)
+        self._work = Workload(networks, "stereocrafter", whole)
         self.frames = options.chunk
         self.reset()
 
     def reset(self) -> None:
-        self._noise: Noise = FrameNoise(self._options.seed)
-        self._notes: list[str] = []
+        self._noise = _noise(self._options)
+        self._work.begin()
 
     def notes(self) -> tuple[str, ...]:
-        return tuple(self._notes)
+        return self._work.notes()
 
     def complete(self, pictures: Pictures, masks: Masks, frames: Sequence[int]) -> Made:
-        load = self._load or self._plan(*masks.shape[1:])
         if not (masks >= HOLE_FROM).any():
             return pictures.astype(np.float32) / np.float32(255)
-        while True:
-            try:
-                with torch.inference_mode():
-                    return self._tiled(pictures, masks, frames, load)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-            load = self._reduce(load)
-            if load.frames < len(pictures):
+        self._work.plan(self._whole(*masks.shape[1:]))
+
+        def tiled() -> Made:
+            self.frames = self._work.load.frames
+            if self.frames < len(pictures):
                 raise ChunkTooLong
+            with torch.inference_mode():
+                return self._tiled(pictures, masks, frames)
 
-    def _plan(self, height: int, width: int) -> Load:
-        options, device = self._options, self._model.networks.device
-        single = device.precision == "fp32"
-        side = max(height, width)
-        whole = Load(
-            width, height, options.chunk, options.tile_side, options.decode_chunk, side, single_precision=single
+        return self._work.run(tiled)
+
+    def _whole(self, height: int, width: int) -> Load:
+        """What is done at once with plenty of memory."""
+        options, single = self._options, self._model.networks.device.precision == "fp32"
+        longest = max(height, width)
+        side = options.tile_side
+        if options.tile_count:
+            side = (longest + options.tile_overlap * (options.tile_count - 1)) // options.tile_count
+        return Load(
+            width,
+            height,
+            options.chunk,
+            side,
+            options.decode_chunk,
+            longest,
+            single_precision=single,
+            tile_overlap=options.tile_overlap,
         )
-        load = fit(whole, device.memory_gb)
-        if load != whole:
-            self._notes.append(f"planned for {device.memory_gb:.1f} GB: {load.describe()}")
-        return self._use(load)
 
-    def _reduce(self, load: Load) -> Load:
-        load = reduced(load, "stereocrafter")
-        self._notes.append(f"out of memory: went on with {load.describe()}")
-        self._model.networks.device.release()
-        return self._use(load)
-
-    def _use(self, load: Load) -> Load:
-        self._load, self.frames = load, load.frames
-        self._model.networks.place(load.offload)
-        return load
-
-    def _tiled(self, pictures: Pictures, masks: Masks, frames: Sequence[int], load: Load) -> Made:
+    def _tiled(self, pictures: Pictures, masks: Masks, frames: Sequence[int]) -> Made:
         height, width = masks.shape[1:]
         padded, holes = _padded(pictures, masks)
         rows, columns = padded.shape[-2:]
-        grid = self._grid(rows, columns, load)
         noise = self._noise.of_latents(frames, 4, rows // FACTOR, columns // FACTOR)
+        every_tile = self._options.paste == "all"
 
         def tile(down: slice, across: slice) -> Tensor | None:
             mask = holes[..., down, across]
-            if not (mask >= HOLE_FROM).any():
+            if not every_tile and not (mask >= HOLE_FROM).any():
                 return None
-            place = (..., _latent(down), _latent(across))
-            return self._tile(padded[..., down, across], mask, noise[place], load)
+            return self._tile(padded[..., down, across], mask, noise[..., _latent(down), _latent(across)])
 
-        made = blend(grid, tile, 1)
+        made = blend(self._grid(rows, columns, height, width), tile, 1, elsewhere=padded.float() / 255)
         return made[..., :height, :width].permute(0, 2, 3, 1).numpy()
 
-    def _grid(self, height: int, width: int, load: Load) -> Grid:
-        options, side = self._options, load.tile_side
-        if options.tile_count:
-            longest = max(height, width)
-            side = (longest + options.tile_overlap * (options.tile_count - 1)) // options.tile_count
-        return Grid.of(height, width, side, options.tile_overlap, SIDE_MULTIPLE)
+    def _grid(self, rows: int, columns: int, height: int, width: int) -> Grid:
+        """Tiles of the padded picture, ``rows`` x ``columns``."""
+        options, side = self._options, self._work.load.tile_side
+        if options.tile_count and side == self._whole(height, width).tile_side:
+            return Grid.split(rows, columns, options.tile_count, options.tile_overlap, SIDE_MULTIPLE)
+        return Grid.of(rows, columns, side, options.tile_overlap, SIDE_MULTIPLE)
 
-    def _tile(self, pictures: Tensor, mask: Tensor, noise: Tensor, load: Load) -> Tensor:
+    def _tile(self, pictures: Tensor, mask: Tensor, noise: Tensor) -> Tensor:
         """``[F, 3, h, w]`` float32 in 0..1 in main memory."""
-        device = self._model.networks.device.torch
+        load, device = self._work.load, self._model.networks.device.torch
         on_device = pictures.to(device).float() / 255 * 2 - 1
         latents = self._model.denoised(on_device, mask.to(device), noise.to(device), encode_tile=load.decode_tile)
-        shared = _DECODER_SHARED if self._options.joint == "fade" else 0
-        chunk = load.decode_frames
         decoder = Decoder(
-            lambda part: self._model.decoded(part, load.decode_tile).cpu(), chunk, min(shared, (chunk - 1) // 2)
+            lambda part: self._model.decoded(part, load.decode_tile).cpu(),
+            load.decode_frames,
+            shared_frames(load.decode_frames, self._options.joint),
         )
         return torch.stack([*decoder.push(latents), *decoder.finish()])
 
@@ -183,26 +182,61 @@ class PublishedModel(ChunkModel):
         self.reset()
 
     def reset(self) -> None:
-        self._noise: Noise = SequenceNoise(self._options.seed)
+        self._noise = _noise(self._options)
+        self._notes: list[str] = []
+
+    def notes(self) -> tuple[str, ...]:
+        return tuple(self._notes)
+
+    def area(self, height: int, width: int) -> tuple[int, int]:
+        rows, columns = (side // PUBLISHED_MULTIPLE * PUBLISHED_MULTIPLE for side in (height, width))
+        return (rows, columns) if rows and columns else (0, 0)
 
     def complete(self, pictures: Pictures, masks: Masks, frames: Sequence[int]) -> Made:
-        height, width = (side // PUBLISHED_MULTIPLE * PUBLISHED_MULTIPLE for side in masks.shape[1:])
-        device = self._model.networks.device.torch
+        whole = pictures.astype(np.float32) / np.float32(255)
+        height, width = self.area(*masks.shape[1:])
+        if not height:
+            self._note(f"pictures under {PUBLISHED_MULTIPLE} px were left to the background: choose edges=pad")
+            return whole
         cut = torch.from_numpy(pictures[:, :height, :width]).permute(0, 3, 1, 2).float() / 255 * 2 - 1
         mask = torch.from_numpy(masks[:, None, :height, :width])
-        with torch.inference_mode():
-            latents = self._latents(cut.to(device), mask.to(device), frames)
-            decoder = Decoder(lambda part: self._model.decoded(part).cpu(), self._options.decode_chunk, 0)
-            made = torch.stack([*decoder.push(latents), *decoder.finish()])
-        whole = pictures.astype(np.float32) / np.float32(255)
+        try:
+            with torch.inference_mode():
+                made = self._made(cut, mask, frames)
+        except RuntimeError as error:
+            if not is_out_of_memory(error):
+                raise
+            raise DeviceOutOfMemory(
+                "stereocrafter",
+                f"the device's memory is too small for {len(pictures)} frames at once as published",
+                "Choose edges=pad, which plans for the memory there is, or a smaller chunk or larger tile_count",
+            ) from error
         whole[:, :height, :width] = made.permute(0, 2, 3, 1).numpy()
         return whole
+
+    def _note(self, note: str) -> None:
+        if note not in self._notes:
+            self._notes.append(note)
+
+    def _made(self, pictures: Tensor, mask: Tensor, frames: Sequence[int]) -> Tensor:
+        device, chunk = self._model.networks.device.torch, self._options.decode_chunk
+        latents = self._latents(pictures.to(device), mask.to(device), frames)
+        decoder = Decoder(
+            lambda part: self._model.decoded(part).cpu(), chunk, shared_frames(chunk, self._options.joint)
+        )
+        return torch.stack([*decoder.push(latents), *decoder.finish()])
 
     def _latents(self, pictures: Tensor, mask: Tensor, frames: Sequence[int]) -> Tensor:
         """``[F, 4, h, w]``: tiles are denoised one by one, then merged in place, row by row."""
         options = self._options
         count, overlap = max(1, options.tile_count), options.tile_overlap
         size = [int((side + overlap * (count - 1)) / count) for side in pictures.shape[-2:]]
+        if any(side % FACTOR for side in size):
+            raise InvalidSettings(
+                "stereocrafter",
+                f"tile_count={count} gives tiles of {size[1]}x{size[0]} px, which are not multiples of {FACTOR}",
+                "Choose another tile_count, or edges=pad",
+            )
         tiles: list[list[Tensor]] = []
         for row in range(count):
             tiles.append([])
@@ -218,6 +252,10 @@ class PublishedModel(ChunkModel):
         self._noise.of_pictures(frames, height, width)
         noise = self._noise.of_latents(frames, 4, height // FACTOR, width // FACTOR)
         return self._model.denoised(pictures, mask, noise.to(pictures.device))
+
+
+def _noise(options: StereoCrafterOptions) -> Noise:
+    return FrameNoise(options.seed) if options.noise == "frame" else SequenceNoise(options.seed)
 
 
 def make_chunk_model(networks: Networks, options: StereoCrafterOptions) -> ChunkModel:
@@ -254,13 +292,14 @@ def _mix(before: Tensor, after: Tensor, weight: Tensor) -> Tensor:
 def _padded(pictures: Pictures, masks: Masks) -> tuple[Tensor, Tensor]:
     """``[F, 3, H', W']`` uint8 and ``[F, 1, H', W']`` float32 with sides that are multiples of 64, at the far ends.
 
-    Pictures are mirrored there and have no holes, so that nothing is made up for what is cut off again.
+    Both are mirrored there: the black of a hole at the edge is a hole there too, not something that is seen.
     """
     height, width = masks.shape[1:]
     down, across = -height % SIDE_MULTIPLE, -width % SIDE_MULTIPLE
-    mirrored = np.pad(pictures, ((0, 0), (0, down), (0, across), (0, 0)), mode="symmetric")
-    holes = functional.pad(torch.from_numpy(masks)[:, None], (0, across, 0, down))
-    return torch.from_numpy(mirrored).permute(0, 3, 1, 2), holes
+    far_ends = ((0, 0), (0, down), (0, across))
+    mirrored = np.pad(pictures, (*far_ends, (0, 0)), mode="symmetric")
+    holes = np.pad(masks, far_ends, mode="symmetric")
+    return torch.from_numpy(mirrored).permute(0, 3, 1, 2), torch.from_numpy(holes)[:, None]
 
 
 def _latent(pixels: slice) -> slice:

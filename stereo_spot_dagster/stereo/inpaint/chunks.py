@@ -18,8 +18,8 @@ class ChunkRules:
     Attributes:
         overlap: frames that a chunk is given from the one before.
         fade: cross-fade what two chunks made of their shared frames, instead of keeping the first.
-        full_tail: the last chunk of a shot is as long as the others, reaching further back; else it is shorter by
-            ``overlap``, as published.
+        full_tail: the last chunk of a shot is as long as the others, reaching further back, unless chunks do not
+            overlap; else it is shorter by ``overlap``, as published.
         paste: keep visible pixels; else all pixels come from the model.
         match_colour: shift the colours of what was made to those around each hole.
     """
@@ -77,12 +77,10 @@ class ShotInpainting:
         """Complete the frames that are left."""
         ready: list[Made] = []
         while self._done < len(self._frames):
-            if len(self._frames) - self._start > self._model.frames:
+            if len(self._frames) - self._start >= self._model.frames:
                 ready += self._run(self._start, self._start + self._model.frames, last=False)
-                continue
-            length = self._model.frames - (0 if self._rules.full_tail else self._rules.overlap)
-            start = max(0, len(self._frames) - length) if self._done else 0
-            ready += self._run(start, len(self._frames), last=True)
+            else:
+                ready += self._run(self._tail_start, len(self._frames), last=True)
         return ready + self._emit(len(self._frames))
 
     @property
@@ -93,7 +91,20 @@ class ShotInpainting:
     @property
     def _start(self) -> int:
         """Where the next chunk begins."""
-        return max(0, self._done - min(self._rules.overlap, self._model.frames // 2))
+        return max(0, self._done - self._overlap)
+
+    @property
+    def _overlap(self) -> int:
+        """Frames the next chunk is given, less than the rules say when the model takes only very few."""
+        return min(self._rules.overlap, self._model.frames // 2)
+
+    @property
+    def _tail_start(self) -> int:
+        """Where the last chunk of the shot begins."""
+        if self._done == 0 or (self._rules.full_tail and not self._rules.overlap):
+            return self._done
+        length = self._model.frames - (0 if self._rules.full_tail else self._overlap)
+        return max(0, len(self._frames) - length)
 
     def _run(self, start: int, end: int, *, last: bool) -> list[Made]:
         frames, done = self._frames[start:end], self._done - start
@@ -114,8 +125,9 @@ class ShotInpainting:
             elif self._rules.fade and start + place >= self._emitted and place >= done - overlap:
                 weight = np.float32((place - (done - overlap) + 1) / (overlap + 1))
                 assert frame.made is not None
-                frame.made = frame.made * (1 - weight) + made[place] * weight
-        held = 0 if last or not self._rules.fade else self._rules.overlap
+                # In this form visible pixels, which are the same in both, stay exactly so.
+                frame.made = frame.made + (made[place] - frame.made) * weight
+        held = 0 if last or not self._rules.fade else self._overlap
         return self._emit(max(self._emitted, end - held))
 
     def _emit(self, end: int) -> list[Made]:

@@ -75,7 +75,13 @@ def match_colours(
 
 
 def composite(
-    filled: Frame, occlusion: NDArray[np.uint8], made: NDArray[np.float32], color: ColorSpace, *, all_pixels: bool
+    filled: Frame,
+    occlusion: NDArray[np.uint8],
+    made: NDArray[np.float32],
+    color: ColorSpace,
+    *,
+    all_pixels: bool,
+    area: tuple[int, int],
 ) -> Frame:
     """The completed picture.
 
@@ -85,6 +91,7 @@ def composite(
         made: ``[H, W, 3]`` in 0..1: the model's pixels, R'G'B'.
         color: meaning of the samples.
         all_pixels: take every pixel from the model, not only holes.
+        area: (rows, columns) from the top left that the model has made; what lies outside stays as it is filled.
 
     Returns:
         Same size and format as ``filled``.
@@ -95,7 +102,8 @@ def composite(
         return filled
     inside = cv2.distanceTransform(hole.astype(np.uint8), cv2.DIST_L2, 3)
     alpha = np.ones(hole.shape, np.float32) if all_pixels else np.minimum(inside / np.float32(FEATHER_PX + 1), 1)
-    taken = np.ones_like(hole) if all_pixels else hole
+    taken = np.zeros_like(hole)
+    taken[: area[0], : area[1]] = True if all_pixels else hole[: area[0], : area[1]]
     matrix = yuv_code(color, pixel_format.bit_depth).from_rgb
     samples = np.asarray(cv2.transform(made, matrix), np.float32)
     planes = [_mixed(filled.planes[0], samples[..., 0], alpha, taken, filled)]

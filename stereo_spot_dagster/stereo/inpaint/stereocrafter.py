@@ -55,6 +55,7 @@ class StereoCrafterInpainter(Inpainter):
         self.reset(ColorSpace())
 
     def reset(self, color: ColorSpace, first_frame: int = 0) -> None:
+        self._networks.device.reset_peak()
         self._color = color
         self._model.reset()
         self._next_frame = first_frame
@@ -83,6 +84,10 @@ class StereoCrafterInpainter(Inpainter):
     def device(self) -> str:
         return self._networks.device.name
 
+    @property
+    def peak_memory_mb(self) -> float:
+        return self._networks.device.peak_memory_mb()
+
     def notes(self) -> tuple[str, ...]:
         return self._model.notes()
 
@@ -90,6 +95,9 @@ class StereoCrafterInpainter(Inpainter):
         completed = []
         for picture in made:
             waiting = self._waiting.popleft()
+            area = self._model.area(*waiting.occlusion.shape)
             everything = self._options.paste == "all"
-            completed.append(composite(waiting.filled, waiting.occlusion, picture, self._color, all_pixels=everything))
+            completed.append(
+                composite(waiting.filled, waiting.occlusion, picture, self._color, all_pixels=everything, area=area)
+            )
         return completed
