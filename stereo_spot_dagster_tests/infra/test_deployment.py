@@ -1,0 +1,155 @@
+"""The templates, created by a CloudFormation that is not AWS's: what they name exists afterwards.
+
+moto makes about two thirds of the resource types. It ignores a resource of another type, but not a reference to one,
+so those references are replaced by an ARN before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from .synthesis import Deployment, Stack
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Tried to parse:UserWarning"),
+]
+
+_STAND_IN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:stand-in-AbCdEf"
+# Types that moto does not make and that others refer to.
+_REFERRED = {
+    "AWS::SecretsManager::Secret",
+    "AWS::SecretsManager::SecretTargetAttachment",
+    "AWS::ECS::CapacityProvider",
+    "AWS::ServiceDiscovery::PrivateDnsNamespace",
+    "AWS::ServiceDiscovery::Service",
+    "AWS::CloudWatch::Alarm",
+}
+
+Client = Callable[[str], Any]
+
+
+def creatable(stack: Stack, exported: set[str]) -> dict[str, Any]:
+    """The template of ``stack`` without what moto lacks.
+
+    Args:
+        exported: exports of the stacks that exist.
+    """
+    template = json.loads(json.dumps(stack.template))
+    lacking = {name for name, resource in template["Resources"].items() if resource["Type"] in _REFERRED}
+
+    def replace(value: Any) -> Any:
+        if isinstance(value, list):
+            return [replace(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if value.get("Ref") in lacking or value.get("Fn::GetAtt", [""])[0] in lacking:
+            return _STAND_IN
+        if "Fn::ImportValue" in value and value["Fn::ImportValue"] not in exported:
+            return _STAND_IN
+        return {name: replace(each) for name, each in value.items()}
+
+    template["Resources"] = {
+        name: replace({key: each for key, each in resource.items() if key != "DependsOn"})
+        for name, resource in template["Resources"].items()
+        if name not in lacking
+    }
+    for resource in template["Resources"].values():
+        if resource["Type"] == "AWS::KMS::Key":
+            # moto wants CloudFormation's tags of keys as KMS's own interface has them.
+            del resource["Properties"]["Tags"]
+    template["Outputs"] = {
+        name: output for name, output in template.get("Outputs", {}).items() if replace(output) == output
+    }
+    # The version of the bootstrap stack, and the AMI: parameters of AWS that are not there.
+    for parameter in template["Parameters"].values():
+        parameter["Type"] = "String"
+    return template
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    pytest.importorskip("moto.server", reason="pip install -e '.[infra]'")
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
+    yield lambda service: boto3.client(
+        service, endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", **keys
+    )
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def deployed(default: Deployment, client: Client) -> Client:
+    formation = client("cloudformation")
+    for stack in default.stacks:
+        exported = {export["Name"] for export in formation.list_exports()["Exports"]}
+        name = stack.path.name.partition(".")[0]
+        body = json.dumps(creatable(stack, exported))
+        formation.create_stack(StackName=name, TemplateBody=body, Capabilities=["CAPABILITY_IAM"])
+        (found,) = formation.describe_stacks(StackName=name)["Stacks"]
+        assert found["StackStatus"] == "CREATE_COMPLETE"
+    return client
+
+
+def test_the_buckets_exist(deployed: Client) -> None:
+    names = [bucket["Name"] for bucket in deployed("s3").list_buckets()["Buckets"]]
+    assert len(names) == 3
+    assert sum("storagemedia" in name for name in names) == 1
+
+
+def test_the_queues_exist_and_the_first_one_leads_to_the_other(deployed: Client) -> None:
+    queues = deployed("sqs")
+    drops = queues.get_queue_url(QueueName="stereo-spot-drops")["QueueUrl"]
+    attributes = queues.get_queue_attributes(QueueUrl=drops, AttributeNames=["RedrivePolicy"])["Attributes"]
+    assert json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"].endswith(":stereo-spot-drops-dead")
+
+
+def test_the_rule_for_drops_sends_to_the_queue(deployed: Client) -> None:
+    events = deployed("events")
+    (rule,) = [rule for rule in events.list_rules()["Rules"] if "Dropped" in rule["Name"]]
+    (target,) = events.list_targets_by_rule(Rule=rule["Name"])["Targets"]
+    assert target["Arn"].endswith(":stereo-spot-drops")
+
+
+def test_the_cluster_and_the_services_exist(deployed: Client) -> None:
+    ecs = deployed("ecs")
+    assert [arn.rpartition("/")[2] for arn in ecs.list_clusters()["clusterArns"]] == ["stereo-spot"]
+    services = ecs.list_services(cluster="stereo-spot")["serviceArns"]
+    assert {arn.rpartition("/")[2] for arn in services} == {
+        f"stereo-spot-{name}" for name in ("daemon", "webserver", "code")
+    }
+
+
+@pytest.mark.parametrize("family", ["cpu", "gpu", "daemon", "webserver", "code"])
+def test_the_task_definition_can_be_asked_for_by_its_family(deployed: Client, family: str) -> None:
+    found = deployed("ecs").describe_task_definition(taskDefinition=f"stereo-spot-{family}")["taskDefinition"]
+    assert found["family"] == f"stereo-spot-{family}"
+    assert found["containerDefinitions"][0]["secrets"]
+
+
+def test_the_repositories_exist(deployed: Client) -> None:
+    found = deployed("ecr").describe_repositories()["repositories"]
+    assert {each["repositoryName"] for each in found} == {"stereo-spot-cpu", "stereo-spot-gpu"}
+
+
+def test_the_database_exists_and_is_private(deployed: Client) -> None:
+    (found,) = deployed("rds").describe_db_instances()["DBInstances"]
+    assert found["DBInstanceIdentifier"] == "stereo-spot"
+    assert found["PubliclyAccessible"] is False
+
+
+def test_the_gpu_groups_exist_and_are_empty(deployed: Client) -> None:
+    groups = deployed("autoscaling").describe_auto_scaling_groups()["AutoScalingGroups"]
+    assert {group["AutoScalingGroupName"]: len(group["Instances"]) for group in groups} == {
+        "stereo-spot-gpu-spot": 0,
+        "stereo-spot-gpu-on-demand": 0,
+    }
