@@ -1,0 +1,274 @@
+"""Runs as ECS tasks: on Fargate, or on a machine with a GPU where a step needs one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+from dagster._config import IntSource, StringSource
+from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
+from dagster._grpc.types import ExecuteRunArgs
+from dagster_aws.ecs import EcsRunLauncher
+from dagster_aws.ecs.utils import RetryableEcsException
+
+from .health import explain_stop
+from .machines import MACHINE_TYPES
+from .routing import LOST_MACHINE_TAG, machines_lost, needs_gpu
+
+_LOG = logging.getLogger(__name__)
+# ECS takes no more for all overrides of a task together; what else is in there needs some room.
+_OVERRIDES_LIMIT, _ROOM = 8192, 1024
+# What only tasks on Fargate may have, and only tasks on EC2.
+_FARGATE_ONLY, _EC2_ONLY = ("platformVersion",), ("placementConstraints", "placementStrategy")
+_LEFTOVER_REASON = "Its run ended before a machine came"
+
+
+class GpuEcsRunLauncher(EcsRunLauncher):
+    """Starts a run's task where the run can work.
+
+    Two task definitions are registered beforehand, one for Fargate and one for GPU machines on EC2. Which one a run
+    gets is told by the tags of its steps (:func:`~.routing.needs_gpu`), because runs that a person, a backfill or
+    automation starts carry no tags of their own.
+
+    GPU tasks go to a capacity provider, so that they wait for a machine instead of failing; after
+    ``interruptions_before_on_demand`` lost or missing machines a run's next attempt goes to the on-demand provider.
+
+    Args:
+        cpu_task_definition: family (or ARN) of the Fargate task definition.
+        gpu_task_definition: family (or ARN) of the EC2 one.
+        subnets, security_groups: comma-separated ids, for both.
+        gpu_capacity_provider_strategy: ECS's strategy items for GPU tasks, usually Spot.
+        gpu_on_demand_capacity_provider: where attempts go that keep losing their machine; empty: nowhere else.
+        interruptions_before_on_demand: how many machines an attempt may lose before that.
+        cpu_capacity_provider_strategy: for Fargate tasks, such as ``FARGATE_SPOT``; plain Fargate without.
+        gpu_instance_type: sizes GPU tasks to the share of one GPU on this type; the definition's own size without.
+        assign_public_ip: for Fargate tasks in public subnets.
+    """
+
+    def __init__(
+        self,
+        inst_data: Any = None,
+        *,
+        cpu_task_definition: str,
+        gpu_task_definition: str,
+        subnets: str = "",
+        security_groups: str = "",
+        gpu_capacity_provider_strategy: Sequence[Mapping[str, Any]] = (),
+        gpu_on_demand_capacity_provider: str = "",
+        interruptions_before_on_demand: int = 2,
+        cpu_capacity_provider_strategy: Sequence[Mapping[str, Any]] = (),
+        gpu_instance_type: str = "",
+        assign_public_ip: bool = False,
+        **plain: Any,
+    ) -> None:
+        # Not handed to the parent: it would look the definition up here and now, in every process that reads the
+        # instance's configuration, and keep the revision it found until that process ends.
+        super().__init__(inst_data, **plain)
+        if gpu_instance_type and gpu_instance_type not in MACHINE_TYPES:
+            known = ", ".join(MACHINE_TYPES)
+            raise dg.DagsterInvalidConfigError(
+                f"gpu_instance_type '{gpu_instance_type}' is not one of {known}", [], gpu_instance_type
+            )
+        self._definitions = {True: gpu_task_definition, False: cpu_task_definition}
+        self._subnets = [part for part in subnets.split(",") if part]
+        self._security_groups = [part for part in security_groups.split(",") if part]
+        self._gpu_strategy = [dict(item) for item in gpu_capacity_provider_strategy]
+        self._on_demand = gpu_on_demand_capacity_provider
+        self._interruptions_before_on_demand = interruptions_before_on_demand
+        self._cpu_strategy = [dict(item) for item in cpu_capacity_provider_strategy]
+        self._machine = MACHINE_TYPES.get(gpu_instance_type)
+        self._public_ip = "ENABLED" if assign_public_ip else "DISABLED"
+        self._of_image: dict[tuple[str, str], str] = {}
+
+    @classmethod
+    def config_type(cls) -> dict[str, Any]:
+        parent = {name: kind for name, kind in super().config_type().items() if name != "task_definition"}
+        strategy = dg.Field(dg.Array(dg.Permissive()), is_required=False)
+        return {
+            **parent,
+            "cpu_task_definition": dg.Field(StringSource),
+            "gpu_task_definition": dg.Field(StringSource),
+            "subnets": dg.Field(StringSource, is_required=False),
+            "security_groups": dg.Field(StringSource, is_required=False),
+            "gpu_capacity_provider_strategy": strategy,
+            "gpu_on_demand_capacity_provider": dg.Field(StringSource, is_required=False),
+            "interruptions_before_on_demand": dg.Field(IntSource, is_required=False),
+            "cpu_capacity_provider_strategy": strategy,
+            "gpu_instance_type": dg.Field(StringSource, is_required=False),
+            "assign_public_ip": dg.Field(bool, is_required=False),
+        }
+
+    def launch_run(self, context: Any) -> None:
+        self._stop_leftovers(context.dagster_run)
+        super().launch_run(context)
+
+    def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
+        """A task that stopped while its run is unfinished has failed, whatever its exit code.
+
+        The worker ends with exit code 0 when it is told to stop, which Dagster's launcher takes for success.
+        """
+        found = super().check_run_worker_health(run)
+        task = self._task_of(run)
+        if task is None or found.status in (WorkerStatus.RUNNING, WorkerStatus.UNKNOWN) or run.is_finished:
+            return found
+        stop = explain_stop(task)
+        if stop.machine_lost:
+            self._instance.add_run_tags(run.run_id, {LOST_MACHINE_TAG: "true"})
+        log = (found.msg or "").partition("Run worker logs:")[2].strip()
+        words = f"The worker stopped: {stop.words}." + (f"\nIts last lines:\n{log}" if log else "")
+        return CheckRunHealthResult(
+            WorkerStatus.FAILED,
+            words,
+            transient=stop.machine_lost or bool(found.transient),
+            run_worker_id=found.run_worker_id,
+        )
+
+    def _run_task_kwargs(self, run: dg.DagsterRun, image: str | None, container_context: Any) -> dict[str, Any]:
+        gpu = needs_gpu(self._instance, run)
+        arguments: dict[str, Any] = {
+            "propagateTags": "TASK_DEFINITION",
+            "enableECSManagedTags": True,
+            **self.run_task_kwargs,
+            "taskDefinition": self._definition(self._definitions[gpu], image),
+        }
+        for name in (*(_FARGATE_ONLY if gpu else _EC2_ONLY), "launchType", "capacityProviderStrategy"):
+            arguments.pop(name, None)
+        if self._subnets:
+            arguments["networkConfiguration"] = {
+                "awsvpcConfiguration": {
+                    "subnets": self._subnets,
+                    "securityGroups": self._security_groups,
+                    # Refused by ECS for tasks on EC2.
+                    **({} if gpu else {"assignPublicIp": self._public_ip}),
+                }
+            }
+        strategy = self._gpu_place(run) if gpu else self._cpu_strategy
+        if strategy:
+            arguments["capacityProviderStrategy"] = strategy
+        else:
+            arguments["launchType"] = "EC2" if gpu else "FARGATE"
+        return arguments
+
+    def _gpu_place(self, run: dg.DagsterRun) -> list[dict[str, Any]]:
+        lost = machines_lost(self._instance, run)
+        if self._on_demand and lost >= self._interruptions_before_on_demand:
+            words = f"{lost} machines were lost or never came: this attempt goes to {self._on_demand}."
+            self._instance.report_engine_event(words, run, cls=type(self))
+            return [{"capacityProvider": self._on_demand, "weight": 1}]
+        return self._gpu_strategy
+
+    def get_cpu_and_memory_overrides(self, container_context: Any, run: dg.DagsterRun) -> Mapping[str, str]:
+        if not needs_gpu(self._instance, run):
+            return super().get_cpu_and_memory_overrides(container_context, run)
+        if self._machine is None:
+            return {}
+        return {"cpu": str(self._machine.task_cpu), "memory": str(self._machine.task_memory_mib)}
+
+    def _get_task_overrides(self, container_context: Any, run: dg.DagsterRun) -> Mapping[str, Any]:
+        overrides = dict(super()._get_task_overrides(container_context, run))
+        if needs_gpu(self._instance, run):
+            # A machine on EC2 has the disk it has.
+            overrides.pop("ephemeralStorage", None)
+        return overrides
+
+    def _get_container_overrides(self, run: dg.DagsterRun) -> Mapping[str, Any]:
+        overrides = dict(super()._get_container_overrides(run))
+        if needs_gpu(self._instance, run):
+            overrides.setdefault("resourceRequirements", [{"type": "GPU", "value": "1"}])
+        return overrides
+
+    def _get_command_args(self, run_args: Any, context: Any) -> Sequence[str]:
+        """The command of the worker, compressed where it would not fit into what ECS takes."""
+        command = list(super()._get_command_args(run_args, context))
+        if len(json.dumps(command)) <= _OVERRIDES_LIMIT - _ROOM or not isinstance(run_args, ExecuteRunArgs):
+            return command
+        packed = base64.b64encode(zlib.compress(command[-1].encode(), 9)).decode()
+        command = [*command[:-1], "--compressed-input-json", packed]
+        if len(json.dumps(command)) > _OVERRIDES_LIMIT - _ROOM:
+            raise RuntimeError(
+                f"The command of run {run_args.run_id} has {len(json.dumps(command))} characters and ECS takes "
+                f"{_OVERRIDES_LIMIT} for all overrides. Make dagster.yaml smaller: all of it travels in the command."
+            )
+        return command
+
+    def _run_task(self, **arguments: Any) -> Mapping[str, Any]:
+        try:
+            return super()._run_task(**arguments)
+        except RetryableEcsException:
+            raise
+        except Exception as error:
+            # Without a capacity provider there may be no room just now.
+            if "RESOURCE:" in str(error):
+                raise RetryableEcsException(str(error)) from error
+            raise
+
+    def _definition(self, definition: str, image: str | None) -> str:
+        """The task definition for a code location's image: ``definition`` itself, or a copy of it with that image."""
+        if not image:
+            return definition
+        if (definition, image) not in self._of_image:
+            self._of_image[definition, image] = self._copy_with(definition, image)
+        return self._of_image[definition, image]
+
+    def _copy_with(self, definition: str, image: str) -> str:
+        base = self.ecs.describe_task_definition(taskDefinition=definition)["taskDefinition"]
+        worker = next(c for c in base["containerDefinitions"] if c["name"] == self.container_name)
+        if worker["image"] == image:
+            return definition
+        basis = f"{base['taskDefinitionArn']}\n{image}"
+        family = f"{base['family']}-{hashlib.sha256(basis.encode()).hexdigest()[:8]}"
+        try:
+            self.ecs.describe_task_definition(taskDefinition=family)
+            return family
+        except self.ecs.exceptions.ClientException:
+            pass
+        worker["image"] = image
+        copied = {name: base[name] for name in _COPIED if base.get(name)}
+        self.ecs.register_task_definition(**copied, family=family)
+        return family
+
+    def _task_of(self, run: dg.DagsterRun) -> Mapping[str, Any] | None:
+        tags = self._get_run_tags(run.run_id)
+        if not (tags.arn and tags.cluster):
+            return None
+        tasks = self.ecs.describe_tasks(tasks=[tags.arn], cluster=tags.cluster).get("tasks")
+        return tasks[0] if tasks else None
+
+    def _stop_leftovers(self, run: dg.DagsterRun) -> None:
+        """Stop what an attempt before this one has left behind.
+
+        Dagster gives up a run whose task does not start in time, but leaves the task waiting: it would get a machine
+        later and cost an hour of it for nothing. That a machine never came counts like one that was lost.
+        """
+        earlier = self._instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
+        if earlier is None or not earlier.is_finished:
+            return
+        task = self._task_of(earlier)
+        if task is None or task.get("lastStatus") in ("STOPPED", "DEPROVISIONING"):
+            return
+        if task.get("lastStatus") in ("PROVISIONING", "PENDING"):
+            self._instance.add_run_tags(earlier.run_id, {LOST_MACHINE_TAG: "true"})
+        self.ecs.stop_task(task=task["taskArn"], cluster=task["clusterArn"], reason=_LEFTOVER_REASON)
+        _LOG.info("stopped the task %s that run %s left behind", task["taskArn"], earlier.run_id)
+
+
+# Of a task definition's description, what registering it again takes.
+_COPIED = (
+    "taskRoleArn",
+    "executionRoleArn",
+    "networkMode",
+    "containerDefinitions",
+    "volumes",
+    "placementConstraints",
+    "requiresCompatibilities",
+    "cpu",
+    "memory",
+    "runtimePlatform",
+    "ephemeralStorage",
+)

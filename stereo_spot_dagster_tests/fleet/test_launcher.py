@@ -1,0 +1,231 @@
+"""Which task a run becomes: real launches on a simulated account."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import dagster as dg
+import pytest
+from dagster._core.code_pointer import ModuleCodePointer
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
+from dagster._core.storage.tags import PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG
+from dagster._grpc.types import ExecuteRunArgs
+from dagster._serdes import deserialize_value
+
+from stereo_spot_dagster.assets.partitions import COMPUTE_TAG
+from stereo_spot_dagster.definitions import defs
+from stereo_spot_dagster.fleet.launcher import GpuEcsRunLauncher
+from stereo_spot_dagster.fleet.routing import LOST_MACHINE_TAG
+
+from . import aws
+
+STRATEGY = [{"capacityProvider": aws.SPOT, "weight": 1}]
+
+
+class Fleet:
+    """A Dagster instance whose runs become tasks."""
+
+    def __init__(self, instance: dg.DagsterInstance, subnets: str, groups: str, **more: Any) -> None:
+        self.instance = instance
+        settings: dict[str, Any] = {
+            "cpu_task_definition": aws.CPU,
+            "gpu_task_definition": aws.GPU,
+            "container_name": aws.CONTAINER,
+            "subnets": subnets,
+            "security_groups": groups,
+            "use_current_ecs_task_config": False,
+            "run_task_kwargs": {"cluster": aws.CLUSTER},
+            "secrets_tag": None,
+            "gpu_capacity_provider_strategy": STRATEGY,
+            "gpu_on_demand_capacity_provider": aws.ON_DEMAND,
+        }
+        self.launcher = GpuEcsRunLauncher(None, **(settings | more))
+        self.launcher.register_instance(self.instance)
+        self.sent: list[dict[str, Any]] = []
+        original = self.launcher._run_task
+
+        def spied(**arguments: Any) -> Any:
+            self.sent.append(arguments)
+            return original(**arguments)
+
+        self.launcher._run_task = spied  # type: ignore[method-assign]
+
+    def run(self, job: str, tags: dict[str, str] | None = None, **more: Any) -> dg.DagsterRun:
+        repository = ReconstructableRepository.for_module("stereo_spot_dagster.definitions", "defs")
+        origin = repository.get_reconstructable_job(job).get_python_origin()
+        image = more.pop("image", None)
+        if image:
+            origin = origin._replace(repository_origin=origin.repository_origin._replace(container_image=image))
+        return self.instance.create_run_for_job(defs.resolve_job_def(job), tags=tags, job_code_origin=origin, **more)
+
+    def launch(self, job: str, tags: dict[str, str] | None = None, **more: Any) -> tuple[dg.DagsterRun, dict[str, Any]]:
+        """The run, and what ECS was asked for."""
+        run = self.run(job, tags, **more)
+        self.launcher.launch_run(LaunchRunContext(run, workspace=None))
+        found = self.instance.get_run_by_id(run.run_id)
+        assert found
+        return found, self.sent[-1]
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.instance_for_test() as made:
+        yield made
+
+
+@pytest.fixture
+def fleet(monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance) -> Iterator[Fleet]:
+    with aws.account(monkeypatch):
+        yield Fleet(instance, *aws.make_cluster())
+
+
+def retry_of(run: dg.DagsterRun) -> dict[str, Any]:
+    """What Dagster sets on the retry of a run."""
+    root = run.root_run_id or run.run_id
+    tags = {PARENT_RUN_ID_TAG: run.run_id, ROOT_RUN_ID_TAG: root}
+    return {"parent_run_id": run.run_id, "root_run_id": root, "tags": tags}
+
+
+def test_a_segment_goes_to_a_gpu_machine_and_the_rest_to_fargate(fleet: Fleet) -> None:
+    _, gpu = fleet.launch("convert_segment")
+    assert gpu["taskDefinition"] == aws.GPU
+    assert gpu["capacityProviderStrategy"] == STRATEGY
+    assert "launchType" not in gpu
+    assert gpu["overrides"]["containerOverrides"][0]["resourceRequirements"] == [{"type": "GPU", "value": "1"}]
+    for job in ("take_in", "finish"):
+        _, cpu = fleet.launch(job)
+        assert (cpu["taskDefinition"], cpu["launchType"]) == (aws.CPU, "FARGATE")
+        assert "resourceRequirements" not in cpu["overrides"]["containerOverrides"][0]
+    assert len(aws.tasks()) == 3
+
+
+def test_a_run_that_a_person_started_in_the_ui_is_routed_by_its_steps(fleet: Fleet) -> None:
+    chosen = fleet.launch("__ASSET_JOB", asset_selection=frozenset([dg.AssetKey("stereo_segments")]))[1]
+    assert chosen["taskDefinition"] == aws.GPU
+    chosen = fleet.launch("__ASSET_JOB", asset_selection=frozenset([dg.AssetKey("final_video")]))[1]
+    assert chosen["taskDefinition"] == aws.CPU
+
+
+def test_a_video_without_trained_models_needs_no_gpu(fleet: Fleet) -> None:
+    _, asked = fleet.launch("convert_segment", {COMPUTE_TAG: "cpu"})
+    assert (asked["taskDefinition"], asked["launchType"]) == (aws.CPU, "FARGATE")
+
+
+def test_neither_kind_of_task_gets_what_only_the_other_may_have(
+    monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+) -> None:
+    with aws.account(monkeypatch):
+        places = aws.make_cluster()
+        common = {
+            "cluster": aws.CLUSTER,
+            "platformVersion": "LATEST",
+            "placementStrategy": [{"type": "spread", "field": "instanceId"}],
+        }
+        resources = {"cpu": "4096", "memory": "8192", "ephemeral_storage": 100}
+        fleet = Fleet(
+            instance, *places, run_task_kwargs=common, run_resources=resources, gpu_instance_type="g5.2xlarge"
+        )
+        gpu, cpu = fleet.launch("convert_segment")[1], fleet.launch("finish")[1]
+    assert not {"platformVersion", "launchType"} & set(gpu)
+    assert "ephemeralStorage" not in gpu["overrides"]
+    assert "assignPublicIp" not in gpu["networkConfiguration"]["awsvpcConfiguration"]
+    assert gpu["overrides"]["containerOverrides"][0]["cpu"] == 8 * 1024 - 256
+    assert "placementStrategy" not in cpu
+    assert cpu["overrides"]["ephemeralStorage"] == {"sizeInGiB": 100}
+    assert cpu["networkConfiguration"]["awsvpcConfiguration"]["assignPublicIp"] == "DISABLED"
+
+
+def test_a_code_location_with_an_image_of_its_own_gets_it_once(fleet: Fleet) -> None:
+    first = fleet.launch("finish", image="stereo-spot:2")[1]["taskDefinition"]
+    assert fleet.launch("finish", image="stereo-spot:2")[1]["taskDefinition"] == first != aws.CPU
+    described = boto3.client("ecs").describe_task_definition(taskDefinition=first)["taskDefinition"]
+    assert described["containerDefinitions"][0]["image"] == "stereo-spot:2"
+    assert described["revision"] == 1
+    assert fleet.launch("finish", image="stereo-spot:1")[1]["taskDefinition"] == aws.CPU
+
+
+def test_after_two_lost_machines_an_attempt_goes_to_on_demand(fleet: Fleet) -> None:
+    first, _ = fleet.launch("convert_segment")
+    fleet.instance.add_run_tags(first.run_id, {LOST_MACHINE_TAG: "true"})
+    second, asked = fleet.launch("convert_segment", **retry_of(first))
+    assert asked["capacityProviderStrategy"] == STRATEGY
+    fleet.instance.add_run_tags(second.run_id, {LOST_MACHINE_TAG: "true"})
+    _, asked = fleet.launch("convert_segment", **retry_of(first))
+    assert asked["capacityProviderStrategy"] == [{"capacityProvider": aws.ON_DEMAND, "weight": 1}]
+
+
+def test_a_task_that_still_waits_for_a_machine_is_stopped_when_its_run_is_tried_again(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = fleet.launch("convert_segment")
+    fleet.instance.report_run_failed(first, "it did not start in time")
+    arn = fleet.instance.get_run_by_id(first.run_id).tags["ecs/task_arn"]  # type: ignore[union-attr]
+    monkeypatch.setattr(
+        fleet.launcher, "_task_of", lambda _: {"taskArn": arn, "clusterArn": aws.CLUSTER, "lastStatus": "PROVISIONING"}
+    )
+    fleet.launch("convert_segment", **retry_of(first))
+    (task,) = aws.tasks_of([arn])
+    assert task["desiredStatus"] == "STOPPED"
+    assert LOST_MACHINE_TAG in fleet.instance.get_run_by_id(first.run_id).tags  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("stopped", "words", "lost"),
+    [
+        ({"stopCode": "SpotInterruption", "exit": None}, "its machine was taken back", True),
+        ({"stoppedReason": "Host EC2 (instance i-0a1) terminated.", "exit": None}, "its machine was taken back", True),
+        ({"stoppedReason": "Essential container in task exited", "exit": 1}, "crashed with exit code 1", False),
+        ({"stoppedReason": "Essential container in task exited", "exit": 0}, "told to stop", False),
+        ({"stoppedReason": "OutOfMemoryError: container killed", "exit": 137}, "more memory than its task has", False),
+        ({"stoppedReason": "CannotPullContainerError: not found", "exit": None}, "never started", False),
+    ],
+)
+def test_a_stopped_worker_is_a_failed_one_and_says_why(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, stopped: dict[str, Any], words: str, lost: bool
+) -> None:
+    run, _ = fleet.launch("convert_segment")
+    container = {"name": aws.CONTAINER, "exitCode": stopped.get("exit")}
+    task = {
+        "taskArn": run.tags["ecs/task_arn"],
+        "clusterArn": aws.CLUSTER,
+        "lastStatus": "STOPPED",
+        "stopCode": stopped.get("stopCode", "EssentialContainerExited"),
+        "stoppedReason": stopped.get("stoppedReason", ""),
+        "containers": [container],
+    }
+    monkeypatch.setattr(fleet.launcher.ecs, "describe_tasks", lambda **_: {"tasks": [task]})
+    found = fleet.launcher.check_run_worker_health(run)
+    assert found.status is WorkerStatus.FAILED
+    assert words in (found.msg or "")
+    assert bool(found.transient) is lost
+    again = fleet.instance.get_run_by_id(run.run_id)
+    assert again
+    assert (LOST_MACHINE_TAG in again.tags) is lost
+
+
+def test_a_command_too_long_for_ecs_travels_compressed_and_is_understood(fleet: Fleet) -> None:
+    run = fleet.run("finish")
+    origin = run.job_code_origin
+    assert origin
+    long = origin._replace(
+        repository_origin=origin.repository_origin._replace(code_pointer=ModuleCodePointer("m" * 9000, "defs", None))
+    )
+    arguments = ExecuteRunArgs(long, run.run_id, None)
+    command = fleet.launcher._get_command_args(arguments, LaunchRunContext(run, workspace=None))
+    assert len(json.dumps(command)) < 8192 - 1024
+    assert command[-2] == "--compressed-input-json"
+    unpacked = zlib.decompress(base64.b64decode(command[-1])).decode()
+    assert deserialize_value(unpacked, ExecuteRunArgs) == arguments
+
+
+def test_an_unknown_machine_type_is_refused_when_the_instance_is_read(
+    monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance
+) -> None:
+    with aws.account(monkeypatch), pytest.raises(dg.DagsterInvalidConfigError, match=r"p9\.huge"):
+        Fleet(instance, "subnet-1", "sg-1", gpu_instance_type="p9.huge")
