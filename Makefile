@@ -12,11 +12,14 @@ export STEREO_SPOT_HOME ?= $(CURDIR)/data
 demo: $(VENV)/.installed
 	$(BIN)/stereo-spot demo demo-output
 
+# Files of tests side by side: much of their time is waiting for daemons. One thread each for torch, or they fight.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile
+
 test: $(VENV)/.installed-dev
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-fast: $(VENV)/.installed-dev
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # One worker for each GPU; one for a machine without.
 GPUS = $$(n=$$(nvidia-smi -L 2>/dev/null | wc -l); echo $$((n > 1 ? n : 1)))
@@ -64,7 +67,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	touch $@
 
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
-	$(PIP) --editable ".[dev,models]"
+	$(PIP) --editable ".[dev,models,aws,infra]"
 	touch $@ $(VENV)/.installed
 
 $(VENV)/.installed-infra: pyproject.toml constraints.txt infra/requirements.txt | $(VENV)/bin/python

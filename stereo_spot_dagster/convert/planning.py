@@ -55,7 +55,7 @@ def existing_plan(workspace: Workspace, source: SourceRecord) -> SegmentPlan | N
     plan = workspace.plan(source.video)
     fits = plan.settings_fingerprint == source.settings.plan_fingerprint and plan.source_sha256 == source.sha256
     needed = [plan.frames_key, *(segment.cut_key for segment in plan.segments), *(s.key for s in plan.surveys)]
-    return plan if fits and all(workspace.store.exists(key) for key in needed) else None
+    return plan if fits and not workspace.store.missing(needed) else None
 
 
 def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | None = None) -> SegmentPlan:
