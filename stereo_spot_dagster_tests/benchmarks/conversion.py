@@ -23,7 +23,7 @@ from stereo_spot_dagster.media import process
 
 from .clips import make_clip
 from .memory import peak_memory_mb
-from .report import Row, print_table
+from .report import Row, Table, print_table
 from .timing import seconds
 
 _ROUNDS = 3
@@ -92,6 +92,11 @@ def _plain_ffmpeg(clip: Path, target: Path) -> None:
     both = ffmpeg.filter([left[0], left[1]], "hstack")
     options = {"vcodec": "libx264", "preset": "medium", "crf": 18}
     process.run(ffmpeg.output(both, process.file_url(target), **options), subject=clip.name)
+
+
+def tables(folder: Path) -> list[Table]:
+    """See :func:`run`."""
+    return [Table("Whole conversion", run())]
 
 
 def run() -> list[Row]:

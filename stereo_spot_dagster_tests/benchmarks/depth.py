@@ -11,6 +11,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -28,7 +29,7 @@ from stereo_spot_dagster.stereo.inpaint.background import BackgroundInpainter
 from stereo_spot_dagster.stereo.warp.exact import ExactSynthesizer
 
 from ..stereo.scenes import SCENES, RenderedClip, Stereo, render
-from .report import Row, print_table
+from .report import Row, Table, print_table
 from .timing import median_ms
 
 # Seeds and sizes that no constant of the estimator was chosen on.
@@ -170,6 +171,11 @@ def speed_rows() -> list[Row]:
         Row("whole frame, processor time", cpu_ms, "ms", "all threads; less sensitive to other work on the machine"),
     ]
     return rows + [Row(f"  {name}", median_ms(work, 15), "ms") for name, work in stages.items()]
+
+
+def tables(folder: Path) -> list[Table]:
+    """See :func:`run`."""
+    return [Table("Depth without a model", run())]
 
 
 def run() -> list[Row]:

@@ -36,7 +36,7 @@ from stereo_spot_dagster.sensors.join import join
 from stereo_spot_dagster.storage import keys
 
 from ..e2e.clips import make_clip
-from .report import Row, print_table
+from .report import Row, Table, print_table
 
 # Videos that are half converted; each of their segments has had its run requested already.
 OPEN = 20
@@ -56,6 +56,11 @@ class Scale:
         """``STEREO_SPOT_BENCH_VIDEOS`` videos of ``STEREO_SPOT_BENCH_SEGMENTS`` segments."""
         videos, segments = (os.environ.get(f"STEREO_SPOT_BENCH_{name}", "100") for name in ("VIDEOS", "SEGMENTS"))
         return cls(int(videos), int(segments))
+
+
+def tables(folder: Path) -> list[Table]:
+    """See :func:`run`."""
+    return [Table("Sensor ticks", run())]
 
 
 def run(scale: Scale | None = None) -> list[Row]:
