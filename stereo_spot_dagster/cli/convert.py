@@ -17,6 +17,7 @@ from rich.text import Text
 from ..convert.finish import deliver, deliver_as, deliver_done
 from ..convert.intake import identify
 from ..domain.errors import InputRefused, InvalidSettings, StereoSpotError
+from ..domain.plan import SegmentPlan
 from ..domain.settings import ConversionSettings, parse_settings
 from ..domain.video import Driver, FinalRecord
 from .session import Session
@@ -100,6 +101,11 @@ def convert_all(
     return outcomes
 
 
+def models_in_words(plan: SegmentPlan) -> str:
+    """Which models a video is converted with, and why these."""
+    return f"depth by {plan.depth} ({plan.depth_reason}), occlusions by {plan.inpaint.value} ({plan.inpaint_reason})"
+
+
 def summary(outcomes: list[Outcome]) -> Table:
     """One row for each input of a batch."""
     table = Table(title="Summary")
@@ -118,10 +124,13 @@ def _convert_one(
 ) -> Outcome:
     started = time.monotonic()
     task = bar.add_task(label[:50], total=None, what="reading")
-    bar_of = ""
+    bar_of, video = "", ""
 
     def tell(what: str, done: int, total: int | None) -> None:
-        nonlocal bar_of
+        nonlocal bar_of, video
+        if video and what in ("depth", "converting"):
+            bar.console.print(Text(f"{path.name}: {models_in_words(session.workspace.plan(video))}", "dim"))
+            video = ""
         if what == "depth":
             # Depth and rendering take turns, segment by segment: the bar counts the frames that are rendered.
             bar.update(task, what=what)
@@ -133,6 +142,7 @@ def _convert_one(
 
     try:
         submission = identify(path, settings, driver=Driver.INLINE, origin="command line")
+        video = submission.video
         final = session.convert(submission, tell)
         for warning in final.warnings:
             bar.console.print(Text(f"{path.name}: {warning}", "yellow"))
