@@ -7,5 +7,5 @@ shift
 # setuptools finds the package by its folder; an empty one stands for it, so that code changes leave this layer alone.
 mkdir -p stereo_spot_dagster
 touch stereo_spot_dagster/__init__.py
-"$venv/bin/pip" install --constraint constraints.txt --requirement infra/images/requirements.txt "$@" ".[aws,models]"
+"$venv/bin/pip" install --constraint constraints.txt --requirement infra/images/requirements.txt "$@" ".[aws,models,alerts]"
 "$venv/bin/pip" uninstall --yes --quiet stereo-spot-dagster

@@ -13,10 +13,11 @@ from .fleet import Fleet
 from .reasons import acknowledge, own, wildcard
 from .storage import COMPUTE_LOGS, DROP, Storage
 
-_READ = ("s3:GetObject", "s3:GetObjectTagging")
+# The version too: what was dropped is read as it was then, also when its key has been overwritten since.
+_READ = ("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging")
 _WRITE = ("s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _DELETE = ("s3:DeleteObject",)
-VIDEOS, DONE, PRESETS = "videos/", "done/", "presets/"
+VIDEOS, DONE, PRESETS, SMOKE = "videos/", "done/", "presets/", "smoke/"
 
 
 class Permissions(Construct):
@@ -54,7 +55,9 @@ class Permissions(Construct):
         storage.drops.grant_consume_messages(self.code)
         # `stereo-spot status, retry, remove, smoke` are typed into the daemon's container: see the runbooks.
         self._media(self.daemon, (*_READ, *_WRITE), DROP)
-        self._media(self.daemon, (*_READ, *_WRITE, *_DELETE), VIDEOS, DONE)
+        self._media(self.daemon, (*_READ, *_WRITE, *_DELETE), VIDEOS, DONE, SMOKE)
+        storage.drops.grant(self.daemon, "sqs:GetQueueAttributes")
+        self._see_capacity(self.daemon)
         self._list(self.daemon)
         self._compute_logs(self.daemon, *_READ, "s3:PutObject")
         self._media(self.webserver, _READ, VIDEOS, DONE)
@@ -107,6 +110,16 @@ class Permissions(Construct):
         """Let the daemon quote the last lines of a worker that died."""
         log.grant(self.daemon, "logs:GetLogEvents")
 
+    def _see_capacity(self, role: iam.Role) -> None:
+        role.add_to_policy(
+            iam.PolicyStatement(
+                sid="SeeCapacity", actions=["ecs:DescribeClusters"], resources=[self._fleet.cluster.cluster_arn]
+            )
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(sid="SeeProviders", actions=["ecs:DescribeCapacityProviders"], resources=["*"])
+        )
+
     def _stop_workers(self, role: iam.Role) -> None:
         role.add_to_policy(
             iam.PolicyStatement(
@@ -126,7 +139,8 @@ class Permissions(Construct):
         acknowledge(
             role,
             "AwsSolutions-IAM5[Resource::*]",
-            "ecs:DescribeTaskDefinition and the channels of ECS Exec know no resources; AWS documents an asterisk.",
+            "Describing task definitions and capacity providers, and the channels of ECS Exec, know no resources; "
+            "AWS documents an asterisk.",
         )
 
     def _role(self, construct_id: str) -> iam.Role:

@@ -15,9 +15,12 @@ from rich.text import Text
 from ..domain.errors import StereoSpotError
 from ..domain.machine import MachineSettings
 from . import convert as converting
+from . import cost as costing
 from . import demo as demonstration
 from . import doctor as examination
 from . import manage, models
+from . import recover as recovering
+from . import smoke as smoking
 from .options import with_settings
 from .session import Session
 
@@ -120,9 +123,52 @@ def remove(
 
 
 @app.command()
+def cost(
+    video: Annotated[str, typer.Argument(help="The video's key.")],
+    gpu_price: Annotated[
+        float, typer.Option(envvar="STEREO_SPOT_GPU_PRICE", help="USD an hour of a machine with a GPU (assumed: Spot).")
+    ] = costing.GPU_PRICE,
+    cpu_price: Annotated[
+        float, typer.Option(envvar="STEREO_SPOT_CPU_PRICE", help="USD an hour of a machine without one (assumed).")
+    ] = costing.CPU_PRICE,
+) -> None:
+    """Show how long machines worked on a video and what that costs. Starts and failed attempts are not counted."""
+    prices, session = costing.Prices(gpu_price, cpu_price), Session()
+    found = costing.video_cost(session.instance, session.workspace, video)
+    out.print(costing.table(found, prices))
+    if found.unknown:
+        err.print(f"Of {found.unknown} steps nobody knows any more how long they took; they are not counted.")
+
+
+@app.command()
+def recover(
+    video: Annotated[str | None, typer.Argument(help="One video's key; all videos without it.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All videos in the store, as without a key.")] = False,
+) -> None:
+    """Tell Dagster again, from the store, what its database has lost; the daemon goes on from there."""
+    if video and every:
+        raise typer.BadParameter("give one video's key or --all, not both")
+    session = Session()
+    videos = [video] if video else recovering.videos_in_store(session.workspace)
+    outcomes = recovering.recover_all(session, videos)
+    out.print(recovering.table(outcomes))
+    if any(outcome.failed for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+@app.command()
 def doctor() -> None:
     """Check this machine: ffmpeg, encoders, GPU, weights, store, Dagster storage."""
     findings = examination.examine(Session())
+    out.print(examination.table(findings))
+    if any(finding.state is examination.State.BROKEN for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def smoke() -> None:
+    """Try a deployed stack from here: store, queue, secret, database, fleet. Nothing is started, nothing stays."""
+    findings = smoking.examine(Session())
     out.print(examination.table(findings))
     if any(finding.state is examination.State.BROKEN for finding in findings):
         raise typer.Exit(1)

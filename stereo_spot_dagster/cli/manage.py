@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -18,12 +18,13 @@ from ..assets.partitions import SEGMENTS, VIDEO_TAG, VIDEOS
 from ..assets.studio import Studio
 from ..convert.choice import prepare_inpainter
 from ..convert.finish import deliver_done, delivered_places
-from ..convert.intake import identify, submit
+from ..convert.intake import identify, identify_object, object_at, send, submit
 from ..convert.progress import Stage, VideoProgress, known_videos, video_progress
 from ..convert.render import Rendering
+from ..convert.workspace import Workspace
 from ..domain.errors import InvalidSettings, UnknownVideo, VideoBusy
-from ..domain.settings import parse_settings
-from ..domain.video import Attempt, Driver
+from ..domain.settings import ConversionSettings, parse_settings
+from ..domain.video import Attempt, Driver, Submission, bucket_location
 from ..storage import keys
 from .convert import inputs
 from .session import Session, failure_words
@@ -64,21 +65,53 @@ class VideoStatus:
 
 
 def submit_all(session: Session, paths: list[Path], values: dict[str, Any], console: Console) -> list[str]:
-    """Hand in each file and return the keys of the videos."""
+    """Hand in each file, or object in a bucket (``s3://bucket/key``), and return the keys of the videos."""
     settings = parse_settings(values, subject="options")
     submitted = []
     for path in inputs(paths):
-        submission = identify(path, settings, driver=Driver.SENSORS, origin="command line")
-        known = session.workspace.has_submission(submission.video)
-        if known and video_progress(session.workspace, submission.video).stage is Stage.FINISHED:
-            console.print(Text(f"{path.name} is finished already (video {submission.video})"))
-        else:
-            submit(session.workspace, submission)
+        submission = _submission(session.workspace, path, settings)
+        if not _is_known(session.workspace, submission, console):
+            submit(session.workspace, _sent(session.workspace, submission, console))
             session.instance.add_dynamic_partitions(str(VIDEOS.name), [submission.video])
         submitted.append(submission.video)
     if not session.daemon_is_alive():
         console.print("No daemon is running: the videos wait until `make dev` or `dagster dev` is started.")
     return submitted
+
+
+def _submission(workspace: Workspace, path: Path, settings: ConversionSettings) -> Submission:
+    if bucket_location(str(path)):
+        return identify_object(object_at(workspace, str(path)), settings, origin="command line")
+    return identify(path, settings, driver=Driver.SENSORS, origin="command line")
+
+
+def _is_known(workspace: Workspace, submission: Submission, console: Console) -> bool:
+    """Whether nothing has to be written down; then the user is told why."""
+    video = submission.video
+    if not workspace.has_submission(video):
+        return False
+    if video_progress(workspace, video).stage is Stage.FINISHED:
+        console.print(Text(f"{submission.name} is finished already (video {video})"))
+        return True
+    # What was dropped with settings beside it has the key that it has without any.
+    if submission.in_bucket and workspace.submission(video).settings != submission.settings:
+        console.print(Text(f"{submission.name} is video {video} already, with the settings it was dropped with"))
+        return True
+    return False
+
+
+def _sent(workspace: Workspace, submission: Submission, console: Console) -> Submission:
+    """The submission with its file in the store, where that is a bucket and the file is not in one yet."""
+    if workspace.store.folder or submission.in_bucket:
+        return submission
+    if workspace.has_submission(submission.video):
+        known = workspace.submission(submission.video)
+        if known.in_bucket and workspace.store.exists(keys.source(known.video, Path(known.name).suffix)):
+            return submission.model_copy(update={"source": known.source, "in_bucket": known.in_bucket})
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(submission.name, total=Path(submission.source).stat().st_size)
+        return send(workspace, submission, lambda sent: bar.advance(task, sent))
 
 
 def video_status(session: Session, video: str) -> VideoStatus:
@@ -267,6 +300,7 @@ def _print_one(session: Session, found: VideoStatus, console: Console) -> None:
         "reason": found.reason,
         "came in by": f"{progress.submission.origin}, {progress.submission.submitted_at:%Y-%m-%d %H:%M:%S} UTC",
         "depth": f"{progress.plan.depth}: {progress.plan.depth_reason}" if progress.plan else "",
+        "occlusions": f"{progress.plan.inpaint.value}: {progress.plan.inpaint_reason}" if progress.plan else "",
         "warnings": "\n".join(
             progress.final.warnings if progress.final else progress.plan.warnings if progress.plan else ()
         ),

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import hashlib
+import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
 from ..domain.errors import InputRefused, InvalidSettings, ProofFailed, StereoSpotError
-from ..domain.models import parse_depth
+from ..domain.models import DepthKind, parse_depth
 from ..domain.probe import ProbeReport
 from ..domain.settings import ConversionSettings
-from ..domain.video import Driver, Refusal, SourceRecord, Submission, content_identity, video_key
+from ..domain.video import (
+    Driver,
+    ObjectVersion,
+    Refusal,
+    SourceRecord,
+    Submission,
+    bucket_location,
+    content_identity,
+    video_key,
+)
 from ..media.probe import probe
 from ..storage import keys
+from ..storage.base import StoreRefused
 from .supplied_depth import supplied_identity, supplied_path, take_depth
 from .workspace import Workspace
+
+_log = logging.getLogger(__name__)
 
 _BLOCK = 4 << 20
 
@@ -48,6 +62,80 @@ def identify(
     )
 
 
+def identify_object(
+    found: ObjectVersion,
+    settings: ConversionSettings,
+    *,
+    driver: Driver = Driver.SENSORS,
+    origin: str = "command line",
+) -> Submission:
+    """The submission for one version of an object in a bucket. Nothing is read or written.
+
+    Raises:
+        InvalidSettings: the settings name depth that lies in a file.
+    """
+    if parse_depth(settings.depth).kind is DepthKind.FILE:
+        cause = "a video in a bucket cannot come with depth from a file"
+        raise InvalidSettings(found.name, cause, "Choose another depth, or convert the file on the machine it lies on")
+    return Submission(
+        video=video_key(found.name, found.identity, settings),
+        name=found.name,
+        source=found.url,
+        identity=found.identity,
+        in_bucket=found,
+        settings=settings,
+        driver=driver,
+        origin=origin,
+        submitted_at=datetime.now(UTC),
+    )
+
+
+def object_at(workspace: Workspace, url: str) -> ObjectVersion:
+    """What lies at ``s3://bucket/key`` now, or the version that is named by ``?versionId=``.
+
+    Raises:
+        InputRefused: there is no such object, or it is empty.
+        StoreFailed: S3 cannot be asked.
+    """
+    from ..storage.s3_objects import find_object, settings_of
+
+    location = bucket_location(url)
+    if location is None:
+        raise InputRefused(url, "it is not an object in a bucket", "Write it like s3://bucket/key")
+    bucket, key, version = location
+    found = find_object(settings_of(workspace.store), bucket, key, version)
+    if found is None or not found.version.size_bytes:
+        what = "there is no such object" if found is None else "it is empty"
+        raise InputRefused(f"s3://{bucket}/{key}", what, "Name a video file")
+    return found.version
+
+
+def send(workspace: Workspace, submission: Submission, tell: Callable[[int], None]) -> Submission:
+    """Bring a local file to where all workers can read it: into the store, which is a bucket.
+
+    Args:
+        workspace: the store.
+        submission: of the file.
+        tell: hears how many more bytes have arrived.
+
+    Returns:
+        The submission to hand in.
+
+    Raises:
+        StoreFailed: it could not be sent whole.
+        ProofFailed: it changed meanwhile.
+    """
+    from ..storage.s3 import S3Store
+    from ..storage.s3_objects import upload
+
+    assert isinstance(workspace.store, S3Store)
+    path = Path(submission.source)
+    sent = upload(workspace.store, path, keys.source(submission.video, path.suffix), tell)
+    if content_identity(path) != submission.identity:
+        raise ProofFailed(submission.name, "it changed while it was being sent", "Submit it when it is complete")
+    return submission.model_copy(update={"source": sent.url, "in_bucket": sent})
+
+
 def _with_absolute_path(settings: ConversionSettings) -> ConversionSettings:
     choice = parse_depth(settings.depth)
     if not choice.path:
@@ -67,6 +155,10 @@ def look_into(workspace: Workspace, submission: Submission) -> ProbeReport:
     Raises:
         InputRefused: it cannot be converted; the reason is also written down with the video.
     """
+    if submission.in_bucket:
+        # Looking into it takes all of it on this machine; then it can as well be taken in.
+        submit(workspace, submission)
+        return take_in(workspace, submission).probe
     try:
         return _probe(submission)
     except InputRefused as refused:
@@ -125,18 +217,9 @@ def _probe(submission: Submission) -> ProbeReport:
 
 
 def _take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
-    original = Path(submission.source)
-    # Looked into before it is copied: what is refused costs no space.
-    report = _probe(submission)
-    key = keys.source(submission.video, original.suffix)
-    with workspace.folder() as folder:
-        copy = folder / "source"
-        checksum = _copy(original, copy)
-        if content_identity(copy) != submission.identity:
-            raise ProofFailed(
-                submission.name, "it changed while it was being taken in", "Submit it when it is complete"
-            )
-        workspace.store.put(copy, key)
+    store = _store_object if submission.in_bucket else _store_file
+    key = keys.source(submission.video, Path(submission.name).suffix)
+    report, checksum = store(workspace, submission, key)
     depth = supplied_path(submission.settings)
     record = SourceRecord(
         video=submission.video,
@@ -150,6 +233,52 @@ def _take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
     )
     workspace.save(record, keys.source_record(submission.video))
     return record
+
+
+def _store_file(workspace: Workspace, submission: Submission, key: str) -> tuple[ProbeReport, str]:
+    """Copy a local file into the store; what it holds and its SHA-256."""
+    # Looked into before it is copied: what is refused costs no space.
+    report = _probe(submission)
+    with workspace.folder() as folder:
+        copy = folder / "source"
+        checksum = _copy(Path(submission.source), copy)
+        if content_identity(copy) != submission.identity:
+            raise ProofFailed(
+                submission.name, "it changed while it was being taken in", "Submit it when it is complete"
+            )
+        workspace.store.put(copy, key)
+    return report, checksum
+
+
+def _store_object(workspace: Workspace, submission: Submission, key: str) -> tuple[ProbeReport, str]:
+    """Copy one version of an object into the store; what it holds and its SHA-256.
+
+    The bytes come to this machine to be looked into, but the copy is made inside S3: that saves sending them back.
+    """
+    # Without S3 nothing of this is needed, nor installed.
+    from ..storage.s3 import S3Store
+    from ..storage.s3_objects import VersionGone, copy_into, fetch_object, settings_of
+
+    wanted, store = submission.in_bucket, workspace.store
+    assert wanted is not None
+    with workspace.folder() as folder:
+        try:
+            local = fetch_object(settings_of(store), wanted, folder)
+            report, checksum = probe(local, name=submission.name), sha256_of(local)
+            if store.locate(key) == f"s3://{wanted.bucket}/{wanted.key}":
+                return report, checksum
+            if isinstance(store, S3Store):
+                try:
+                    copy_into(store, wanted, key, checksum)
+                    return report, checksum
+                except VersionGone:
+                    raise
+                except StoreRefused as refused:
+                    _log.info("%s: S3 does not copy it (%s); it is sent from here", wanted.url, refused.cause)
+            store.put(local, key)
+        except VersionGone as gone:
+            raise InputRefused(submission.name, gone.cause, gone.remedy) from gone
+    return report, checksum
 
 
 def _copy(source: Path, target: Path) -> str:

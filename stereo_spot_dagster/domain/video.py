@@ -19,6 +19,10 @@ from .settings import Container, ConversionSettings
 VideoKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,60}-[0-9a-f]{8}$")]
 
 _SLUG_LENGTH = 40
+# A path class makes one slash of two.
+_BUCKET_LOCATION = re.compile(
+    r"^s3:/{1,2}(?P<bucket>[^/]+)/(?P<key>.*?[^/])(?:\?versionId=(?P<version>[^?&/]+))?$", re.DOTALL
+)
 _NAME_BYTES = 160
 # Up to this size a file is identified by all of its bytes, above it by samples spread over it: a 100 GB film must
 # not be read whole only to learn its name. The whole file is checksummed when it is taken in.
@@ -33,17 +37,53 @@ class Driver(StrEnum):
     INLINE = "inline"
 
 
+class ObjectVersion(BaseModel):
+    """One version of an object in a bucket; what is written later under the same key is another one.
+
+    Attributes:
+        bucket, key: where it lies; the key is plain text, not encoded for a URL.
+        version: id of the version; empty in a bucket without versions.
+        etag: as S3 gives it, without its quotes; another one for other content.
+        size_bytes: its size.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    bucket: str
+    key: str
+    version: str = ""
+    etag: str
+    size_bytes: Annotated[int, Field(ge=0)]
+
+    @property
+    def name(self) -> str:
+        """The file name that the user gave it."""
+        return self.key.rpartition("/")[2]
+
+    @property
+    def url(self) -> str:
+        """For a person; :func:`bucket_location` reads it."""
+        return f"s3://{self.bucket}/{self.key}" + (f"?versionId={self.version}" if self.version else "")
+
+    @property
+    def identity(self) -> str:
+        """32 hex digits that differ for every version of every object; nothing of the content is read for it."""
+        parts = (self.bucket, self.key, self.version, self.etag, str(self.size_bytes))
+        return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
 class Submission(BaseModel):
     """A video as it was handed in, before anybody has looked into it.
 
     Attributes:
         video: its key.
         name: the file name the user gave it.
-        source: where the file lies: an absolute path (or, with a bucket store, a URI).
-        identity: hex digest of size and content (see :func:`content_identity`).
+        source: where the file lies: an absolute path, or the URL of an object.
+        identity: hex digest of size and content (see :func:`content_identity`), or of an object's version.
+        in_bucket: the object that it is, where it lies in a bucket.
         settings: how it shall be converted.
         driver: who carries it on.
-        origin: how it came in: ``drop folder``, ``command line``, ``launchpad`` or ``job``.
+        origin: how it came in: ``drop folder``, ``drop bucket``, ``command line``, ``launchpad`` or ``job``.
         submitted_at: UTC time.
     """
 
@@ -53,6 +93,7 @@ class Submission(BaseModel):
     name: str
     source: str
     identity: str
+    in_bucket: ObjectVersion | None = None
     settings: ConversionSettings
     driver: Driver = Driver.SENSORS
     origin: str = "command line"
@@ -161,6 +202,12 @@ def video_key(name: str, identity: str, settings: ConversionSettings) -> str:
     """``holiday-3f9c2a1b``: same content and settings give the same hash, whatever the file is called."""
     digest = hashlib.sha256(f"{identity}:{settings.fingerprint}".encode()).hexdigest()[:8]
     return f"{slug(name)}-{digest}"
+
+
+def bucket_location(text: str) -> tuple[str, str, str] | None:
+    """(bucket, key, version) of ``s3://bucket/key``, perhaps with ``?versionId=...``; None for anything else."""
+    found = _BUCKET_LOCATION.match(text)
+    return (found["bucket"], found["key"], found["version"] or "") if found else None
 
 
 def slug(name: str) -> str:

@@ -6,36 +6,35 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from ..convert.intake import identify
 from ..domain.errors import InvalidSettings
 from ..domain.models import DepthKind
-from ..domain.settings import ConversionSettings, parse_settings
+from ..domain.settings import ConversionSettings
+from ..domain.video import Driver, Submission
+from .dropped import (
+    SETTINGS_CHARACTERS,
+    Dropped,
+    FolderPresets,
+    GivenSettings,
+    is_sidecar_name,
+    is_video_name,
+    named_depth,
+    read_settings,
+    settings_of,
+    sidecar_names,
+)
 
 # A file is taken when its size and time have stayed the same for this long: copies over a network pause for seconds.
 STABLE_S = 5.0
-_SIDECAR_ENDINGS = (".yaml", ".yml", ".json")
-_IGNORED_ENDINGS = (
-    *_SIDECAR_ENDINGS,
-    ".part",
-    ".crdownload",
-    ".tmp",
-    ".filepart",
-    ".aria2",
-    ".txt",
-    ".nfo",
-    ".srt",
-    ".jpg",
-    ".npz",
-)
 
 
 @dataclass(frozen=True)
-class DroppedFile:
+class DroppedFile(Dropped):
     """A file in the drop folder.
 
     Attributes:
@@ -51,6 +50,24 @@ class DroppedFile:
     state: str
     changed_s: float
 
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def chosen_preset(self) -> str:
+        return self.preset
+
+    def last_change_s(self) -> float:
+        return self.changed_s
+
+    def given_settings(self) -> Iterator[GivenSettings]:
+        for sidecar in sidecars(self.path):
+            if sidecar.is_file():
+                yield GivenSettings(sidecar.name, _with_depth_beside(_read(sidecar), sidecar))
+
+    def submission(self, settings: ConversionSettings) -> Submission:
+        return identify(self.path, settings, driver=Driver.SENSORS, origin="drop folder")
+
 
 def dropped_files(folder: Path) -> list[DroppedFile]:
     """Candidate files in the drop folder and its preset folders, in order of name. Links are passed over."""
@@ -62,25 +79,24 @@ def dropped_files(folder: Path) -> list[DroppedFile]:
 
 
 def sidecars(path: Path) -> list[Path]:
-    """The files of settings that may lie beside a video: ``name.yaml`` and ``name.mp4.yaml``, or JSON."""
-    names = [name for ending in _SIDECAR_ENDINGS for name in (path.stem + ending, path.name + ending)]
-    return [path.with_name(name) for name in names]
+    """The files of settings that may lie beside a video."""
+    return [path.with_name(name) for name in sidecar_names(path.name)]
 
 
 def settings_for(dropped: DroppedFile, presets: Path) -> ConversionSettings:
-    """Settings of a dropped file: defaults, then its preset, then its sidecar.
+    """Settings of a dropped file, with the presets in a folder.
 
     Raises:
         InvalidSettings: the preset is unknown, or a file of settings is wrong; it and the setting are named.
     """
-    values: dict[str, Any] = {}
-    if dropped.preset:
-        values |= preset_values(dropped.preset, presets)
-    for sidecar in sidecars(dropped.path):
-        if sidecar.is_file():
-            values |= _with_depth_beside(read_settings(sidecar), sidecar)
-            parse_settings(values, subject=sidecar.name)
-    return parse_settings(values, subject=dropped.path.name)
+    return settings_of(dropped, FolderPresets(presets))
+
+
+def _read(sidecar: Path) -> dict[str, Any]:
+    try:
+        return read_settings(sidecar.read_bytes(), sidecar.name)
+    except OSError as error:
+        raise InvalidSettings(sidecar.name, f"it cannot be read ({error.strerror})", "Check its rights") from None
 
 
 def _with_depth_beside(values: dict[str, Any], sidecar: Path) -> dict[str, Any]:
@@ -91,11 +107,8 @@ def _with_depth_beside(values: dict[str, Any], sidecar: Path) -> dict[str, Any]:
     Raises:
         InvalidSettings: it names something that does not lie beside it.
     """
-    scheme, _, name = str(values.get("depth", "")).partition(":")
-    if scheme == DepthKind.ONNX:
-        what = "a sidecar may not name a network to run"
-        raise InvalidSettings(sidecar.name, what, "Name it in a preset, or on the command line")
-    if scheme != DepthKind.FILE:
+    name = named_depth(values, sidecar.name)
+    if name is None:
         return values
     if not _is_plain_name(name):
         what = f"its depth '{name}' is not the plain name of a file or folder beside the video"
@@ -109,42 +122,6 @@ def _with_depth_beside(values: dict[str, Any], sidecar: Path) -> dict[str, Any]:
 
 def _is_plain_name(name: str) -> bool:
     return bool(name) and not name.startswith(".") and not set(name) & {"/", "\\", "\0"}
-
-
-def preset_values(name: str, presets: Path) -> dict[str, Any]:
-    """A preset's settings: ``presets/<name>.yaml``, or a layout's name.
-
-    Raises:
-        InvalidSettings: there is no such preset, or it is wrong.
-    """
-    file = presets / f"{name}.yaml"
-    if file.is_file():
-        values = read_settings(file)
-        parse_settings(values, subject=f"presets/{file.name}")
-        return values
-    try:
-        return {"layouts": parse_settings({"layouts": [name]}, subject=name).layouts}
-    except InvalidSettings:
-        remedy = f"Write its settings to {file}, or name the folder after a layout"
-        raise InvalidSettings(f"drop/{name}", "there is no such preset", remedy) from None
-
-
-def read_settings(path: Path) -> dict[str, Any]:
-    """A YAML (or JSON) mapping of settings; an empty file is no settings.
-
-    Raises:
-        InvalidSettings: it is not a mapping, or not YAML.
-    """
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8")[:100_000])
-    except (yaml.YAMLError, UnicodeDecodeError, OSError, RecursionError) as error:
-        line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InvalidSettings(path.name, f"it cannot be read as YAML ({line})", "Write 'name: value' lines") from None
-    if values is None:
-        return {}
-    if not isinstance(values, dict):
-        raise InvalidSettings(path.name, "it holds no settings", "Write 'name: value' lines")
-    return {str(key): value for key, value in values.items()}
 
 
 class Memory:
@@ -217,16 +194,16 @@ def _videos_and_presets(folder: Path) -> list[Path]:
 
 def _named_depth(sidecar: Path) -> str:
     """The plain name of the depth that a sidecar names; empty for other files, and if it names none."""
-    if not sidecar.name.lower().endswith(_SIDECAR_ENDINGS):
+    if not is_sidecar_name(sidecar.name):
         return ""
     try:
         # Most sidecars name none, and YAML is slow: a thousand of them took a second of each tick.
-        if f"{DepthKind.FILE.value}:" not in sidecar.read_text(encoding="utf-8")[:100_000]:
+        if f"{DepthKind.FILE.value}:" not in sidecar.read_text(encoding="utf-8")[:SETTINGS_CHARACTERS]:
             return ""
-        scheme, _, name = str(read_settings(sidecar).get("depth", "")).partition(":")
+        name = named_depth(_read(sidecar), sidecar.name) or ""
     except (OSError, UnicodeDecodeError, InvalidSettings):
         return ""
-    return name if scheme == DepthKind.FILE and _is_plain_name(name) else ""
+    return name if _is_plain_name(name) else ""
 
 
 def _supplied_states(path: Path) -> list[os.stat_result]:
@@ -239,7 +216,7 @@ def _supplied_states(path: Path) -> list[os.stat_result]:
 
 
 def _dropped(path: Path, preset: str) -> DroppedFile | None:
-    if path.name.startswith(".") or path.name.lower().endswith(_IGNORED_ENDINGS):
+    if not is_video_name(path.name):
         return None
     try:
         details = [path.lstat(), *(sidecar.stat() for sidecar in sidecars(path) if sidecar.is_file())]

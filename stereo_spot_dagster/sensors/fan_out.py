@@ -1,7 +1,5 @@
 """Sensor: a planned video becomes one run for each of its segments."""
 
-from itertools import chain, islice
-
 import dagster as dg
 
 from ..assets import segments as segments_asset
@@ -12,7 +10,7 @@ from ..convert.progress import Stage, VideoProgress, is_settled
 from ..convert.render import Rendering
 from ..domain.video import Driver
 from ..storage.keys import segment_partition
-from .walk import Position, materialized_since, progress_of, unsettled
+from .walk import Position, Walk, materialized_since, progress_of
 
 # Submitting a run costs 75 to 220 ms: more than these in one tick would hold up every other sensor.
 _RUNS_A_TICK = 50
@@ -37,9 +35,10 @@ def fan_out(context: dg.SensorEvaluationContext, studio: Studio) -> dg.SensorRes
     requests: list[dg.RunRequest] = []
     names: list[str] = []
     fresh = [video for video in planned.partitions if not is_settled(workspace, video)]
-    candidates = chain(fresh, unsettled(workspace, position.video))
+    walk = Walk(workspace, position.video)
+    candidates = list(dict.fromkeys([*fresh, *walk]))
     looked_at = position.video
-    for video in islice(dict.fromkeys(candidates), _VIDEOS_A_TICK):
+    for video in candidates[:_VIDEOS_A_TICK]:
         if len(requests) >= room:
             break
         progress = progress_of(workspace, video, context.log)
@@ -50,6 +49,8 @@ def fan_out(context: dg.SensorEvaluationContext, studio: Studio) -> dg.SensorRes
         # A video that filled the tick is looked at again: one after the other gets finished, not all at the end.
         if video not in fresh and len(requests) < room:
             looked_at = video
+    if len(candidates) <= _VIDEOS_A_TICK and len(requests) < room:
+        looked_at = walk.reached
     return dg.SensorResult(
         run_requests=requests,
         dynamic_partitions_requests=[SEGMENTS.build_add_request(names)] if names else [],

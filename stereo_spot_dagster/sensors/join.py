@@ -14,7 +14,7 @@ from ..convert.progress import Stage, VideoProgress
 from ..convert.workspace import Workspace
 from ..domain.video import Driver
 from ..storage.keys import segment_partition
-from .walk import Position, materialized_since, newest_events, progress_of, unsettled
+from .walk import Position, Walk, materialized_since, newest_events, progress_of
 
 _VIDEOS_A_TICK = 25
 
@@ -30,7 +30,8 @@ def join(context: dg.SensorEvaluationContext, studio: Studio) -> dg.SensorResult
     workspace, position = studio.workspace, Position.parse(context.cursor)
     converted = materialized_since(context.instance, stereo_asset.NAME, position.event)
     newer = videos_with_newer_segments(context.instance, converted.partitions)
-    walked = list(islice(unsettled(workspace, position.video), _VIDEOS_A_TICK))
+    walk = Walk(workspace, position.video)
+    walked = list(islice(walk, _VIDEOS_A_TICK))
     looked_at = [progress_of(workspace, video, context.log) for video in dict.fromkeys([*newer, *walked])]
     ready = [progress for progress in looked_at if progress and needs_join(progress, rerun=progress.video in newer)]
     # Where segments may still come, a video is joined after the last of them, once.
@@ -39,7 +40,8 @@ def join(context: dg.SensorEvaluationContext, studio: Studio) -> dg.SensorResult
     # The walk does not come to finished videos: their events have to be looked at again.
     waits = any(progress.stage is Stage.FINISHED and progress.video in busy for progress in ready)
     event = position.event if waits else converted.event
-    return dg.SensorResult(run_requests=requests, cursor=str(Position(event, walked[-1] if walked else "")))
+    reached = walked[-1] if len(walked) == _VIDEOS_A_TICK else walk.reached
+    return dg.SensorResult(run_requests=requests, cursor=str(Position(event, reached)))
 
 
 def needs_join(progress: VideoProgress, *, rerun: bool) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from ..domain.errors import StereoSpotError, UnknownVideo
 
 # Records of settled videos cost 0.1 ms each to pass over: this many are half a second.
 _LOOKS_A_TICK = 5_000
+# In a bucket each of them costs requests: some 60 ms.
+_WALK_S = 5.0
 # Events can be committed out of order; looking again is harmless.
 _LOOK_BACK = 200
 # Storage ids of one look, and how far back a sensor without a cursor begins. A segment's run writes about 40 events.
@@ -44,12 +47,29 @@ class Position:
         return json.dumps({"event": self.event, "video": self.video})
 
 
-def unsettled(workspace: Workspace, after: str) -> Iterator[str]:
-    """Keys of videos that may need something, each once: from the one behind ``after`` on, round to it."""
-    videos = known_videos(workspace)
-    behind = [video for video in videos if video > after]
-    around = behind + videos[: len(videos) - len(behind)]
-    return (video for video in around[:_LOOKS_A_TICK] if not is_settled(workspace, video))
+class Walk(Iterable[str]):
+    """Keys of videos that may need something, each once: from the one behind ``after`` on, round to it.
+
+    It ends early when it took too long.
+
+    Attributes:
+        reached: the video to go on behind: the last one that was looked at and done with.
+    """
+
+    def __init__(self, workspace: Workspace, after: str) -> None:
+        self._workspace = workspace
+        self.reached = after
+
+    def __iter__(self) -> Iterator[str]:
+        videos, end_s = known_videos(self._workspace), time.monotonic() + _WALK_S
+        behind = [video for video in videos if video > self.reached]
+        around = behind + videos[: len(videos) - len(behind)]
+        for video in around[:_LOOKS_A_TICK]:
+            if not is_settled(self._workspace, video):
+                yield video
+            self.reached = video
+            if time.monotonic() > end_s:
+                return
 
 
 def progress_of(workspace: Workspace, video: str, log: logging.Logger) -> VideoProgress | None:

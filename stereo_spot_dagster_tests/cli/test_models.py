@@ -7,7 +7,8 @@ import os
 import pytest
 from typer.testing import CliRunner, Result
 
-from stereo_spot_dagster.cli.app import app
+from stereo_spot_dagster.cli import models as models_commands
+from stereo_spot_dagster.cli.app import app, out
 from stereo_spot_dagster.domain.errors import InvalidSettings, StereoSpotError
 from stereo_spot_dagster.weights import CATALOGUE
 
@@ -20,7 +21,10 @@ _SMALL = "depth-anything-v2-small"
 
 @pytest.fixture(autouse=True)
 def _wide_terminal(monkeypatch, tmp_path) -> None:
-    monkeypatch.setenv("COLUMNS", "300")
+    for console in (out, models_commands._out):
+        # Both: a console takes a dumb terminal for 80 columns unless it knows its whole size.
+        monkeypatch.setattr(console, "_width", 300)
+        monkeypatch.setattr(console, "_height", 100)
     monkeypatch.setenv("STEREO_SPOT_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
 

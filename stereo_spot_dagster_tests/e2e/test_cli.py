@@ -193,7 +193,12 @@ def test_an_interrupted_conversion_goes_on_from_its_finished_segments(
 ) -> None:
     words = ("convert", long_clip, *QUICK, "--segment-frames", "50")
     with subprocess.Popen(
-        stereo_spot.command(*words), env=stereo_spot.environment, stderr=subprocess.PIPE, start_new_session=True
+        stereo_spot.command(*words),
+        env=stereo_spot.environment,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        # Whoever runs the tests in the background of a shell has interrupts ignored, and so would our child.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         finished = _wait_for_segments(stereo_spot, 2)
         os.killpg(process.pid, stop)

@@ -57,7 +57,7 @@ def test_nothing_deletes_what_people_dropped_and_only_the_operators_commands_dro
 
 def test_the_webserver_only_reads_media(default: Deployment) -> None:
     media = {action for action in actions(default, "Webserver") if action.startswith("s3:")}
-    assert media == {"s3:GetObject", "s3:GetObjectTagging", "s3:ListBucket"}
+    assert media == {"s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:ListBucket"}
 
 
 def test_only_the_sensors_take_messages(default: Deployment) -> None:
