@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from .configuration import CPU_FAMILY, GPU_FAMILY
+from .configuration import CPU_FAMILY, GPU_FAMILY, ON_DEMAND_PROVIDER, SPOT_PROVIDER
 from .database import HubToken
 from .fleet import Fleet
 from .reasons import acknowledge, own, wildcard
@@ -117,7 +117,13 @@ class Permissions(Construct):
             )
         )
         role.add_to_policy(
-            iam.PolicyStatement(sid="SeeProviders", actions=["ecs:DescribeCapacityProviders"], resources=["*"])
+            iam.PolicyStatement(
+                sid="SeeProviders",
+                actions=["ecs:DescribeCapacityProviders"],
+                resources=[
+                    self._fleet.task_arn(f"capacity-provider/{name}") for name in (SPOT_PROVIDER, ON_DEMAND_PROVIDER)
+                ],
+            )
         )
 
     def _stop_workers(self, role: iam.Role) -> None:
@@ -139,8 +145,7 @@ class Permissions(Construct):
         acknowledge(
             role,
             "AwsSolutions-IAM5[Resource::*]",
-            "Describing task definitions and capacity providers, and the channels of ECS Exec, know no resources; "
-            "AWS documents an asterisk.",
+            "ecs:DescribeTaskDefinition and the channels of ECS Exec know no resources; AWS documents an asterisk.",
         )
 
     def _role(self, construct_id: str) -> iam.Role:
