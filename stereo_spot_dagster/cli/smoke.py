@@ -127,21 +127,13 @@ def _fleet(launcher: GpuEcsRunLauncher) -> Iterator[Finding]:
     ecs, cluster = launcher.ecs, str((launcher.run_task_kwargs or {}).get("cluster", "default"))
     found = _tried("fleet: cluster", lambda: _cluster(ecs, cluster), "Deploy StereoSpotCompute, or set its name")
     yield found
-    definitions, providers = named_by(launcher)
+    definitions, providers = launcher.task_definitions, launcher.capacity_providers
     for kind, family in definitions.items():
         remedy = "Deploy StereoSpotCompute, and allow ecs:DescribeTaskDefinition"
         yield _tried(f"fleet: {kind} task", lambda family=family: _definition(ecs, family, launcher), remedy)
     for provider in providers:
         remedy = "Deploy StereoSpotCompute, and allow ecs:DescribeCapacityProviders"
         yield _tried(f"fleet: {provider}", lambda provider=provider: _provider(ecs, provider), remedy)
-
-
-def named_by(launcher: GpuEcsRunLauncher) -> tuple[dict[str, str], list[str]]:
-    """Task definition of each kind of run, and the capacity providers, that a launcher's configuration names."""
-    definitions = {"GPU" if gpu else "CPU": family for gpu, family in launcher._definitions.items()}
-    items = [*launcher._gpu_strategy, *launcher._cpu_strategy]
-    named = [str(item["capacityProvider"]) for item in items] + [launcher._on_demand]
-    return definitions, [name for name in dict.fromkeys(named) if name]
 
 
 def _cluster(ecs: Any, name: str) -> str:

@@ -104,6 +104,18 @@ class GpuEcsRunLauncher(EcsRunLauncher):
             "assign_public_ip": dg.Field(bool, is_required=False),
         }
 
+    @property
+    def task_definitions(self) -> dict[str, str]:
+        """Family or ARN of the task definition of each kind of run: ``GPU`` and ``CPU``."""
+        return {"GPU": self._definitions[True], "CPU": self._definitions[False]}
+
+    @property
+    def capacity_providers(self) -> list[str]:
+        """Names of all providers a run may be sent to."""
+        items = [*self._gpu_strategy, *self._cpu_strategy]
+        named = [str(item["capacityProvider"]) for item in items] + [self._on_demand]
+        return [name for name in dict.fromkeys(named) if name]
+
     def launch_run(self, context: Any) -> None:
         self._stop_leftovers(context.dagster_run)
         super().launch_run(context)

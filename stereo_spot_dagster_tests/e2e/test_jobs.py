@@ -95,5 +95,6 @@ def test_the_definitions_load_for_dg_with_five_assets_in_three_groups(home: Home
         "stereo_segments": ["depth_segments"],
         "final_video": ["stereo_segments"],
     }
-    assert {sensor["name"] for sensor in found["sensors"]} == {"drop_folder", "fan_out", "join"}
+    sensors = {"drop_folder", "fan_out", "join", "failed_video_alert", "stuck_video_alert"}
+    assert {sensor["name"] for sensor in found["sensors"]} == sensors
     assert {"add_video", "convert_video"} <= {job["name"] for job in found["jobs"]}
