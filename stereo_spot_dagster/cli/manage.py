@@ -290,6 +290,15 @@ def _remaining_s(session: Session, progress: VideoProgress) -> float | None:
     return len(progress.missing) * (max(times) - min(times)) / (len(times) - 1)
 
 
+def _occlusions(progress: VideoProgress) -> str:
+    if progress.plan is None or progress.source is None:
+        return ""
+    used = Rendering(progress.plan, progress.source.settings).inpaint
+    # What was asked for later, by retune, is not the plan's.
+    reason = progress.plan.inpaint_reason if used is progress.plan.inpaint else "it was asked for"
+    return f"{used.value}: {reason}"
+
+
 def _print_one(session: Session, found: VideoStatus, console: Console) -> None:
     progress = found.progress
     rows = {
@@ -300,7 +309,7 @@ def _print_one(session: Session, found: VideoStatus, console: Console) -> None:
         "reason": found.reason,
         "came in by": f"{progress.submission.origin}, {progress.submission.submitted_at:%Y-%m-%d %H:%M:%S} UTC",
         "depth": f"{progress.plan.depth}: {progress.plan.depth_reason}" if progress.plan else "",
-        "occlusions": f"{progress.plan.inpaint.value}: {progress.plan.inpaint_reason}" if progress.plan else "",
+        "occlusions": _occlusions(progress),
         "warnings": "\n".join(
             progress.final.warnings if progress.final else progress.plan.warnings if progress.plan else ()
         ),

@@ -216,3 +216,19 @@ def test_a_file_that_is_no_network_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.onnx").write_bytes(b"not a network")
     with pytest.raises(ModelFailed, match=r"x\.onnx: onnxruntime cannot load it"):
         OnnxDepth(tmp_path / "x.onnx", SMALL, CPU)
+
+
+def test_a_checkpoint_in_the_older_file_format_gives_the_same_depth(models: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    published = models / "depth-anything-v2-small"
+    for name in ("config.json", "preprocessor_config.json"):
+        (tmp_path / name).write_bytes((published / name).read_bytes())
+    torch.save(load_file(published / "model.safetensors"), tmp_path / "pytorch_model.bin")
+    pictures = np.random.default_rng(5).integers(0, 256, (2, 98, 98, 3), dtype=np.uint8)
+    starts = np.array([True, False])
+    made = []
+    for folder in (published, tmp_path):
+        estimator = PictureModelDepth("depth-anything-v2-small", folder, SMALL, CPU)
+        made.append(np.concatenate([estimator.process(pictures, starts), estimator.finish()]))
+    np.testing.assert_array_equal(*made)

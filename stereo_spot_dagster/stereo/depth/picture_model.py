@@ -90,9 +90,13 @@ class PictureModelDepth(PictureByPicture):
     @cached_property
     def _network(self) -> Any:
         from transformers import AutoModelForDepthEstimation
+        from transformers.utils import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()
+        # Some older repositories have only torch's own file, of which nothing but numbers is read.
+        safetensors = any(self._folder.glob("*.safetensors"))
         network = AutoModelForDepthEstimation.from_pretrained(
-            self._folder, dtype=self._device.dtype, local_files_only=True, use_safetensors=True
+            self._folder, dtype=self._device.dtype, local_files_only=True, use_safetensors=safetensors
         )
         return network.to(self._device.torch).eval()
 
