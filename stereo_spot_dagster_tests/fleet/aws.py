@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,8 +34,6 @@ def account(patch: pytest.MonkeyPatch) -> Iterator[str]:
     for name, value in values.items():
         patch.setenv(name, value)
     try:
-        # Servers of one process share one account: earlier tests have left things in it.
-        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")).close()
         yield endpoint
     finally:
         server.stop()
