@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
+from dagster._utils.interrupts import pop_captured_interrupt
 
 from ..assets.depth_segments import depth_segments
 from ..assets.final_video import final_video
@@ -119,6 +120,9 @@ class Session:
             tags={VIDEO_TAG: video},
             raise_on_error=False,
         )
+        if pop_captured_interrupt():
+            # It came between two steps, where Dagster only writes it down; nobody would stop for it.
+            raise KeyboardInterrupt
         if not result.success:
             refusal = self.workspace.refusal(video)
             if refusal:
