@@ -8,6 +8,7 @@ from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from .buckets import private_bucket
 from .configuration import NAME, Configuration
 from .logs import log_group
 from .reasons import acknowledge, own, wildcard
@@ -44,14 +45,9 @@ class Images(Construct):
 
     def _source_bucket(self) -> s3.Bucket:
         """A private checkout needs no account at a forge: an archive of a commit is enough."""
-        bucket = s3.Bucket(
+        bucket = private_bucket(
             self,
             "Source",
-            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
-            encryption=s3.BucketEncryption.S3_MANAGED,
-            enforce_ssl=True,
-            minimum_tls_version=1.2,
-            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             removal_policy=RemovalPolicy.DESTROY,
             lifecycle_rules=[
                 s3.LifecycleRule(

@@ -23,26 +23,11 @@ from ..convert.progress import Stage, VideoProgress, known_videos, video_progres
 from ..convert.render import Rendering
 from ..convert.workspace import Workspace
 from ..domain.errors import InvalidSettings, UnknownVideo, VideoBusy
-from ..domain.settings import ConversionSettings, parse_settings
+from ..domain.settings import PLANNED, ConversionSettings, parse_settings
 from ..domain.video import Attempt, Driver, Submission, bucket_location
 from ..storage import keys
 from .convert import inputs
 from .session import Session, failure_words
-
-# Settings that another rendering can have with the same frames and depth.
-_RENDER_ONLY = (
-    "layouts",
-    "divergence",
-    "convergence",
-    "synthesizer",
-    "inpaint",
-    "stereocrafter",
-    "accept_noncommercial",
-    "codec",
-    "crf",
-    "preset",
-    "container",
-)
 
 
 @dataclass(frozen=True)
@@ -191,7 +176,7 @@ def retune(session: Session, video: str, values: dict[str, Any], console: Consol
     if session.active_runs(video) or session.is_locked(video):
         raise VideoBusy(video, "it is being converted right now", f"See: stereo-spot status {video}")
     for name in values:
-        if name not in _RENDER_ONLY:
+        if name in PLANNED:
             raise InvalidSettings(name, "it cannot be changed without converting anew", "Use: stereo-spot convert")
     if not values:
         raise InvalidSettings(video, "no setting to change was given", "Give one, such as --divergence 3")

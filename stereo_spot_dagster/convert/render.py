@@ -19,7 +19,7 @@ from ..domain.checks import CheckOutcome, worst_of
 from ..domain.layout import Layout, View
 from ..domain.models import DepthKind, StereoCrafterOptions, parse_depth
 from ..domain.plan import Segment, SegmentPlan
-from ..domain.settings import ConversionSettings, Inpaint
+from ..domain.settings import PLANNED, ConversionSettings, Inpaint
 from ..domain.video import OutputFile, SourceRecord
 from ..media.encode import EncodeJob, open_encoder, packing_in_stream
 from ..media.frames import PictureWriter, read_pictures
@@ -145,18 +145,7 @@ class Rendering:
 
         Settings at their default do not count, so that a setting added later leaves finished videos finished.
         """
-        others = {
-            "layouts",
-            "container",
-            "depth",
-            "depthcrafter",
-            "picture_depth",
-            "inpaint",
-            "accept_noncommercial",
-            "start_s",
-            "end_s",
-            "segment_frames",
-        }
+        others = PLANNED | {"layouts", "container", "inpaint", "accept_noncommercial"}
         relevant = self.settings.model_dump_json(exclude=others, exclude_defaults=True)
         words = f"{self.plan.digest}:{depth_fingerprint(self.plan)}:{self.inpaint.value}:{relevant}"
         return hashlib.sha256(words.encode()).hexdigest()[:12]

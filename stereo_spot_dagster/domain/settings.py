@@ -151,10 +151,11 @@ class ConversionSettings(BaseModel):
     @property
     def plan_fingerprint(self) -> str:
         """16 hex digits of the settings that the segment plan and depth depend on."""
-        return _digest(self.model_dump(mode="json", include=_PLANNED, exclude_defaults=True))
+        return _digest(self.model_dump(mode="json", include=PLANNED, exclude_defaults=True))
 
 
-_PLANNED = {
+# The settings that the segment plan and depth depend on; all others another rendering can change.
+PLANNED = {
     "start_s",
     "end_s",
     "segment_frames",

@@ -17,6 +17,7 @@ from dagster._grpc.types import ExecuteRunArgs
 from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.ecs.utils import RetryableEcsException
 
+from ..assets.partitions import COMPUTE_TAG
 from .health import explain_stop
 from .machines import MACHINE_TYPES
 from .routing import LOST_MACHINE_TAG, machines_lost, needs_gpu
@@ -85,6 +86,7 @@ class GpuEcsRunLauncher(EcsRunLauncher):
         self._machine = MACHINE_TYPES.get(gpu_instance_type)
         self._public_ip = "ENABLED" if assign_public_ip else "DISABLED"
         self._of_image: dict[tuple[str, str], str] = {}
+        self._routes: dict[tuple[str | None, ...], bool] = {}
 
     @classmethod
     def config_type(cls) -> dict[str, Any]:
@@ -126,8 +128,10 @@ class GpuEcsRunLauncher(EcsRunLauncher):
         The worker ends with exit code 0 when it is told to stop, which Dagster's launcher takes for success.
         """
         found = super().check_run_worker_health(run)
+        if found.status in (WorkerStatus.RUNNING, WorkerStatus.UNKNOWN) or run.is_finished:
+            return found
         task = self._task_of(run)
-        if task is None or found.status in (WorkerStatus.RUNNING, WorkerStatus.UNKNOWN) or run.is_finished:
+        if task is None:
             return found
         stop = explain_stop(task)
         if stop.machine_lost:
@@ -142,7 +146,7 @@ class GpuEcsRunLauncher(EcsRunLauncher):
         )
 
     def _run_task_kwargs(self, run: dg.DagsterRun, image: str | None, container_context: Any) -> dict[str, Any]:
-        gpu = needs_gpu(self._instance, run)
+        gpu = self._needs_gpu(run)
         arguments: dict[str, Any] = {
             "propagateTags": "TASK_DEFINITION",
             "enableECSManagedTags": True,
@@ -167,6 +171,14 @@ class GpuEcsRunLauncher(EcsRunLauncher):
             arguments["launchType"] = "EC2" if gpu else "FARGATE"
         return arguments
 
+    def _needs_gpu(self, run: dg.DagsterRun) -> bool:
+        """Asked several times in a launch; plans are named by their content, so the answer for one stays true."""
+        steps = run.step_keys_to_execute or ()
+        key = (run.tags.get(COMPUTE_TAG), run.execution_plan_snapshot_id, *steps)
+        if key not in self._routes:
+            self._routes[key] = needs_gpu(self._instance, run)
+        return self._routes[key]
+
     def _gpu_place(self, run: dg.DagsterRun) -> list[dict[str, Any]]:
         lost = machines_lost(self._instance, run)
         if self._on_demand and lost >= self._interruptions_before_on_demand:
@@ -176,7 +188,7 @@ class GpuEcsRunLauncher(EcsRunLauncher):
         return self._gpu_strategy
 
     def get_cpu_and_memory_overrides(self, container_context: Any, run: dg.DagsterRun) -> Mapping[str, str]:
-        if not needs_gpu(self._instance, run):
+        if not self._needs_gpu(run):
             return super().get_cpu_and_memory_overrides(container_context, run)
         if self._machine is None:
             return {}
@@ -184,14 +196,14 @@ class GpuEcsRunLauncher(EcsRunLauncher):
 
     def _get_task_overrides(self, container_context: Any, run: dg.DagsterRun) -> Mapping[str, Any]:
         overrides = dict(super()._get_task_overrides(container_context, run))
-        if needs_gpu(self._instance, run):
+        if self._needs_gpu(run):
             # A machine on EC2 has the disk it has.
             overrides.pop("ephemeralStorage", None)
         return overrides
 
     def _get_container_overrides(self, run: dg.DagsterRun) -> Mapping[str, Any]:
         overrides = dict(super()._get_container_overrides(run))
-        if needs_gpu(self._instance, run):
+        if self._needs_gpu(run):
             overrides.setdefault("resourceRequirements", [{"type": "GPU", "value": "1"}])
         return overrides
 

@@ -204,7 +204,7 @@ def tell_once(workspace: Workspace, alert: Alert, log: logging.Logger) -> bool:
     What was told is remembered in the store, as that outlives the database. A message that no address took is not
     remembered.
     """
-    key = f"{_told(alert.video)}{workspace.attempt(alert.video):05d}-{alert.cause}.json"
+    key = f"{keys.alerts(alert.video)}{workspace.attempt(alert.video):05d}-{alert.cause}.json"
     if workspace.store.exists(key):
         return False
     took_it = [send(address, alert, log) for address in addresses()]
@@ -218,12 +218,12 @@ def tell_once(workspace: Workspace, alert: Alert, log: logging.Logger) -> bool:
 
 def is_failure_told(workspace: Workspace, video: str) -> bool:
     """True if people know that the video's present attempt has failed: then it stands still, of course."""
-    return any(True for _ in workspace.store.objects(f"{_told(video)}{workspace.attempt(video):05d}-failed-"))
+    return any(True for _ in workspace.store.objects(f"{keys.alerts(video)}{workspace.attempt(video):05d}-failed-"))
 
 
 def last_change_s(instance: dg.DagsterInstance, workspace: Workspace, video: str) -> float:
     """POSIX time of the newest object or run of a video; 0 if it has none."""
-    told = _told(video)
+    told = keys.alerts(video)
     folder = workspace.store.objects(keys.video_folder(video))
     stored_s = max((stored.modified_s for stored in folder if not stored.key.startswith(told)), default=0.0)
     records = instance.get_run_records(dg.RunsFilter(tags={VIDEO_TAG: video}), limit=1)
@@ -264,10 +264,6 @@ def _harmless(log: logging.Logger) -> Iterator[None]:
         yield
     except Exception as error:
         log.error(f"alerts: {type(error).__name__}: {error}")
-
-
-def _told(video: str) -> str:
-    return f"{keys.video_folder(video)}alerts/"
 
 
 def _is_open(progress: VideoProgress) -> bool:

@@ -14,6 +14,7 @@ from ..domain.errors import InvalidSettings
 from ..domain.models import DepthKind
 from ..domain.settings import ConversionSettings, parse_settings
 from ..domain.video import Submission
+from ..storage import keys
 from ..storage.base import MediaStore
 
 SIDECAR_ENDINGS = (".yaml", ".yml", ".json")
@@ -108,15 +109,10 @@ class StorePresets(Presets):
     store: MediaStore
 
     def find(self, name: str) -> bytes | None:
-        return self.store.find_bytes(preset_key(name))
+        return self.store.find_bytes(keys.preset(name))
 
     def place(self, name: str) -> str:
-        return self.store.locate(preset_key(name))
-
-
-def preset_key(name: str) -> str:
-    """Of a preset's file in the store."""
-    return f"presets/{name}.yaml"
+        return self.store.locate(keys.preset(name))
 
 
 def is_video_name(name: str) -> bool:
@@ -186,7 +182,7 @@ def _preset_values(name: str, presets: Presets) -> dict[str, Any]:
     """
     data = presets.find(name)
     if data is not None:
-        subject = preset_key(name)
+        subject = keys.preset(name)
         values = read_settings(data, f"{name}.yaml")
         parse_settings(values, subject=subject)
         return values

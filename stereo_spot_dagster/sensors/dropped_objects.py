@@ -24,7 +24,6 @@ from .dropped import (
     is_sidecar_name,
     is_video_name,
     named_depth,
-    preset_key,
     read_settings,
     sidecar_names,
 )
@@ -98,7 +97,7 @@ class DroppedObject(Dropped):
         return self.where.preset
 
     def last_change_s(self) -> float:
-        preset = self.store.stat(preset_key(self.where.preset)) if self.where.preset else None
+        preset = self.store.stat(keys.preset(self.where.preset)) if self.where.preset else None
         given = [*self._sidecars, *([preset] if preset else [])]
         return max([self.found.modified_s, *(stored.modified_s for stored in given)])
 

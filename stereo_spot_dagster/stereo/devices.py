@@ -81,6 +81,8 @@ def choose_device(machine: MachineSettings) -> Device:
     Raises:
         InvalidSettings: the device asked for is not there.
     """
+    # Fragmentation costs gigabytes with tensors of so many sizes; read by torch when it starts to use a GPU.
+    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     import torch
 
     wanted = machine.device
@@ -117,8 +119,6 @@ def _gpu(wanted: str, machine: MachineSettings) -> Device:
         # A hard limit, so that a plan that was too bold fails here and not in another process on the same GPU.
         torch.cuda.set_per_process_memory_fraction(min(1.0, machine.vram * _GIB / total), index)
     precision = "fp16" if machine.precision == "auto" else machine.precision
-    # Fragmentation costs gigabytes with tensors of so many sizes; read by torch at its first allocation.
-    os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
     name = torch.cuda.get_device_name(index)
     return Device(f"cuda:{index}", name, precision, memory_gb, machine.compile)
 

@@ -12,6 +12,7 @@ from ..domain.video import output_stem
 DROP = "drop/"
 DONE = "done/"
 VIDEOS = "videos/"
+PRESETS = "presets/"
 
 _SEGMENT_KEY = re.compile(r"^(?P<video>.+)\.(?P<index>\d{5,})$")
 
@@ -32,6 +33,16 @@ def source(video: str, extension: str) -> str:
 
 def source_record(video: str) -> str:
     return f"{VIDEOS}{video}/source.json"
+
+
+def preset(name: str) -> str:
+    """The file of settings that a folder of this name below ``drop/`` stands for."""
+    return f"{PRESETS}{name}.yaml"
+
+
+def alerts(video: str) -> str:
+    """Folder of what people were told about a video."""
+    return f"{video_folder(video)}alerts/"
 
 
 def refusal(video: str) -> str:

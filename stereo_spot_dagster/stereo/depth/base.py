@@ -8,8 +8,10 @@ from abc import ABC, abstractmethod
 import numpy as np
 from numpy.typing import NDArray
 
+from ..record import Recorded
 
-class DepthEstimator(ABC):
+
+class DepthEstimator(Recorded, ABC):
     """Estimates relative depth of a moving picture, streaming.
 
     Frames of one segment are pushed in order with :meth:`process`; depth comes back in the same order, one map
@@ -67,17 +69,3 @@ class DepthEstimator(ABC):
     @abstractmethod
     def finish(self) -> NDArray[np.float32]:
         """``[T', h, w]``: depth of the frames not yet returned (T' may be 0)."""
-
-    @property
-    def device(self) -> str:
-        """What it runs on, for the record: ``CPU`` or the name of the GPU."""
-        return "CPU"
-
-    @property
-    def peak_memory_mb(self) -> float:
-        """GPU memory it has used at most since :meth:`reset`, MB; 0 on a CPU."""
-        return 0.0
-
-    def notes(self) -> tuple[str, ...]:
-        """What happened since :meth:`reset` that a person should know, such as falling back for lack of memory."""
-        return ()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from ..frame import ColorSpace, Frame
+from ..record import Recorded
 from ..warp.base import SynthesizedView
 
 
-class Inpainter(ABC):
+class Inpainter(Recorded, ABC):
     """Fills the occlusions of the second eye, streaming.
 
     Views of one segment are pushed in order; completed pictures come back in the same order, at once or after a lag;
@@ -44,17 +45,3 @@ class Inpainter(ABC):
     @abstractmethod
     def finish(self) -> list[Frame]:
         """The pictures not yet returned."""
-
-    @property
-    def device(self) -> str:
-        """What it runs on, for the record: ``CPU`` or the name of the GPU."""
-        return "CPU"
-
-    @property
-    def peak_memory_mb(self) -> float:
-        """GPU memory it has used at most since :meth:`reset`, MB; 0 on a CPU."""
-        return 0.0
-
-    def notes(self) -> tuple[str, ...]:
-        """What happened since :meth:`reset` that a person should know, such as falling back for lack of memory."""
-        return ()

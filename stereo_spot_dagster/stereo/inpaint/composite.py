@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frame import ColorSpace, Frame, Plane
+from ..frame import ColorSpace, Frame, Plane, chroma_means
 from ..layouts.yuv import yuv_code
+from .background import HOLE_FROM
 
-# Occlusion from here on is a hole, as for the background inpainter.
-HOLE_FROM = 128
 # Within this distance of a hole's edge the model's pixels are mixed with the continued background.
 FEATHER_PX = 2.0
 # Colours are matched over about this distance, measured in pixels of a picture reduced by 4.
@@ -108,13 +107,12 @@ def composite(
     samples = np.asarray(cv2.transform(made, matrix), np.float32)
     planes = [_mixed(filled.planes[0], samples[..., 0], alpha, taken, filled)]
     if not pixel_format.gray:
-        columns, rows = 1 << pixel_format.chroma_x, 1 << pixel_format.chroma_y
         # A chroma sample is a hole when all luma pixels it covers are.
-        chroma_taken = _blocks(taken.astype(np.float32), rows, columns) >= 1
-        chroma_alpha = _blocks(alpha, rows, columns)
+        chroma_taken = chroma_means(taken.astype(np.float32), pixel_format) >= 1
+        chroma_alpha = chroma_means(alpha, pixel_format)
         for plane, channel in zip(filled.planes[1:], (1, 2), strict=True):
             planes.append(
-                _mixed(plane, _blocks(samples[..., channel], rows, columns), chroma_alpha, chroma_taken, filled)
+                _mixed(plane, chroma_means(samples[..., channel], pixel_format), chroma_alpha, chroma_taken, filled)
             )
     return Frame(tuple(planes), pixel_format)
 
@@ -125,10 +123,3 @@ def _mixed(
     mixed = plane + (made - plane) * alpha
     quantised = np.clip(np.rint(mixed), 0, frame.format.max_value).astype(frame.format.dtype)
     return np.where(taken, quantised, plane)
-
-
-def _blocks(values: NDArray[np.float32], rows: int, columns: int) -> NDArray[np.float32]:
-    """Means over blocks of ``rows`` x ``columns`` pixels; odd sizes repeat the last ones."""
-    height, width = values.shape
-    padded = np.pad(values, ((0, -height % rows), (0, -width % columns)), mode="edge")
-    return padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns).mean(axis=(1, 3))

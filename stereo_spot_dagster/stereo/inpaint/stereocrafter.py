@@ -12,11 +12,11 @@ from ...domain.models import StereoCrafterOptions
 from ..diffusion.networks import Networks
 from ..frame import ColorSpace, Frame
 from ..warp.base import SynthesizedView
-from .background import BackgroundInpainter
+from .background import HOLE_FROM, BackgroundInpainter
 from .base import Inpainter
 from .chunk_models import ChunkModel, Made, make_chunk_model
 from .chunks import ChunkRules, ShotInpainting
-from .composite import HOLE_FROM, coded_rgb, composite
+from .composite import coded_rgb, composite
 
 
 @dataclass(frozen=True)

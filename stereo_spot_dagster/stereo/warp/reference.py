@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from ..frame import Frame, Plane
+from ..frame import Frame, Plane, chroma_means
 from .bands import over_rows
 from .base import SynthesizedView, ViewSynthesizer
 
@@ -83,7 +83,7 @@ class ReferenceSynthesizer(ViewSynthesizer):
         (y, seen_px), occlusion = _splat(luma, disparity_px, _nearness(disparity_px))
         planes = [_quantised(y, left)]
         if not left.format.gray:
-            chroma_px = _block_mean(disparity_px, left.format.chroma_x, left.format.chroma_y)
+            chroma_px = chroma_means(disparity_px, left.format)
             chroma = np.stack([plane.astype(np.float32) / peak for plane in left.planes[1:]])
             shift_px = chroma_px / np.float32(1 << left.format.chroma_x)
             colours, chroma_occlusion = _splat(chroma, shift_px, _nearness(chroma_px))
@@ -111,15 +111,6 @@ def _splat(
     arrays = [np.ascontiguousarray(array, np.float32) for array in (channels, shift_px, nearness)]
     over_rows(_splat_band, len(shift_px), *arrays, splatted, occlusion)
     return splatted, occlusion
-
-
-def _block_mean(values: NDArray[np.float32], chroma_x: int, chroma_y: int) -> NDArray[np.float32]:
-    """``[H, W]`` values averaged over the luma pixels of each chroma sample; odd sizes repeat the last ones."""
-    height, width = values.shape
-    rows, columns = 1 << chroma_y, 1 << chroma_x
-    padded = np.pad(values, ((0, -height % rows), (0, -width % columns)), mode="edge")
-    blocks = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns)
-    return blocks.mean(axis=(1, 3), dtype=np.float32)
 
 
 def _quantised(plane: NDArray[np.float32], picture: Frame) -> Plane:
