@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+
+from ..ports import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -91,7 +92,7 @@ class Stack:
 
     def __init__(self, home: Home) -> None:
         self.home = home
-        self.port = _free_port()
+        self.port = free_port()
         self.log = home.path / "stack.log"
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
@@ -173,9 +174,3 @@ def wait_for(condition: Callable[[], Any], timeout_s: float, what: str) -> Any:
             return value
         time.sleep(0.3)
     raise AssertionError(f"waited {timeout_s:.0f} s in vain for {what}")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

@@ -1,4 +1,4 @@
-"""An AWS account in this process: moto's server, with a cluster, one GPU machine and the two task definitions."""
+"""A simulated AWS account with a cluster, one GPU machine and the two task definitions."""
 
 from __future__ import annotations
 
@@ -10,33 +10,20 @@ from typing import Any
 import boto3
 import pytest
 from moto.ec2.utils import generate_instance_identity_document
-from moto.server import ThreadedMotoServer
 
-REGION = "us-east-1"
+from .. import simulated_aws
+
 CLUSTER, CPU, GPU, CONTAINER = "stereo-spot", "stereo-spot-cpu", "stereo-spot-gpu", "worker"
 SPOT, ON_DEMAND = "gpu-spot", "gpu-on-demand"
 
 
 @contextmanager
 def account(patch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a fresh server that every boto3 client of this process and its children talks to."""
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    _, port = server.get_host_and_port()
-    endpoint = f"http://127.0.0.1:{port}"
-    values = {
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": REGION,
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }
-    for name, value in values.items():
-        patch.setenv(name, value)
-    try:
+    """The address of an empty account that every boto3 client of this process and its children talks to."""
+    simulated_aws.enter(patch)
+    with simulated_aws.account() as endpoint:
+        patch.setenv("AWS_ENDPOINT_URL", endpoint)
         yield endpoint
-    finally:
-        server.stop()
 
 
 def make_cluster(machines: int = 1) -> list[str]:

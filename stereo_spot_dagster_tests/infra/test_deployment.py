@@ -10,8 +10,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import boto3
 import pytest
 
+from .. import simulated_aws
 from .synthesis import Deployment, Stack
 
 pytestmark = [
@@ -73,18 +75,9 @@ def creatable(stack: Stack, exported: set[str]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
-    pytest.importorskip("moto.server", reason="pip install -e '.[infra]'")
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    _, port = server.get_host_and_port()
     keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-    yield lambda service: boto3.client(
-        service, endpoint_url=f"http://127.0.0.1:{port}", region_name="us-east-1", **keys
-    )
-    server.stop()
+    with simulated_aws.account() as endpoint:
+        yield lambda service: boto3.client(service, endpoint_url=endpoint, region_name=simulated_aws.REGION, **keys)
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +94,7 @@ def deployed(default: Deployment, client: Client) -> Client:
 
 
 def test_the_buckets_exist(deployed: Client) -> None:
-    found = [bucket["Name"] for bucket in deployed("s3").list_buckets()["Buckets"]]
-    # Servers of one process share one account: other tests have buckets in it.
-    names = [name for name in found if name.startswith("stereospot")]
+    names = [bucket["Name"] for bucket in deployed("s3").list_buckets()["Buckets"]]
     assert len(names) == 3
     assert sum("storagemedia" in name for name in names) == 1
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from .. import simulated_aws
 from ..storage import servers
 from .drop_bucket_world import DropBucket
 
@@ -16,10 +17,7 @@ from .drop_bucket_world import DropBucket
 def aws_endpoint() -> Iterator[str]:
     """moto's server: S3 and SQS. Nothing of the developer's own AWS settings is used."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-            patch.delenv(name, raising=False)
-        for name, value in servers.ENVIRONMENT.items():
-            patch.setenv(name, value)
+        simulated_aws.enter(patch)
         with servers.moto() as endpoint:
             yield endpoint
 

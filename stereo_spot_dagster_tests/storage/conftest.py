@@ -12,6 +12,7 @@ from stereo_spot_dagster.storage.base import MediaStore
 from stereo_spot_dagster.storage.local import LocalStore
 from stereo_spot_dagster.storage.s3 import S3Store
 
+from .. import simulated_aws
 from . import servers
 
 
@@ -19,10 +20,7 @@ from . import servers
 def aws_environment() -> Iterator[None]:
     """Credentials for the servers of this machine, and none of the developer's."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
-            patch.delenv(name, raising=False)
-        for name, value in servers.ENVIRONMENT.items():
-            patch.setenv(name, value)
+        simulated_aws.enter(patch)
         yield
 
 

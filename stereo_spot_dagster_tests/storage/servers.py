@@ -19,18 +19,14 @@ from urllib.request import urlopen
 import boto3
 import pytest
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
 from stereo_spot_dagster.storage.s3_settings import S3Settings
 
+from .. import simulated_aws
+from ..ports import free_port
+from ..simulated_aws import CREDENTIALS, REGION
+
 BUCKET = "media"
-CREDENTIALS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "not-so-secret"}
-ENVIRONMENT = CREDENTIALS | {
-    "AWS_DEFAULT_REGION": "us-east-1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_CONFIG_FILE": "/nonexistent",
-    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
-}
 
 
 def settings_for(endpoint: str, **values: object) -> S3Settings:
@@ -44,21 +40,15 @@ def plain_client(endpoint: str):
     config = Config(
         s3={"addressing_style": "path"}, retries={"total_max_attempts": 2}, request_checksum_calculation="when_required"
     )
-    return boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=config)
+    return boto3.client("s3", endpoint_url=endpoint, region_name=REGION, config=config)
 
 
 @contextmanager
 def moto() -> Iterator[str]:
     """The endpoint of moto's server, with a bucket."""
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        endpoint = f"http://{host}:{port}"
+    with simulated_aws.account() as endpoint:
         plain_client(endpoint).create_bucket(Bucket=BUCKET)
         yield endpoint
-    finally:
-        server.stop()
 
 
 @contextmanager
@@ -77,11 +67,11 @@ def seaweedfs(folder: Path) -> Iterator[str]:
     rights = folder / "rights.json"
     rights.write_text(json.dumps({"identities": [identity]}), encoding="utf-8")
     (folder / "data").mkdir()
-    ports = {name: _free_port() for name in ("master", "volume", "filer", "s3")}
+    ports = {name: free_port() for name in ("master", "volume", "filer", "s3")}
     command = [program, "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-s3"]
     command += [f"-{name}.port={port}" for name, port in ports.items()]
     # Else each gRPC port is its plain one and 10,000 more, which may be beyond the last port there is.
-    command += [f"-{name}.port.grpc={_free_port()}" for name in ports]
+    command += [f"-{name}.port.grpc={free_port()}" for name in ports]
     # Its catalogues of tables have fixed ports, which a second server on this machine could not have.
     command += [
         "-s3.port.iceberg=0",
@@ -110,12 +100,6 @@ def _wait_for(act: Callable[[], object], process: subprocess.Popen[bytes], log: 
             if process.poll() is not None or time.monotonic() > end:
                 pytest.fail(f"SeaweedFS did not start:\n{log.read_text()[-2000:]}")
             time.sleep(0.3)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Proxy:

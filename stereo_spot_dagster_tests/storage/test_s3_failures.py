@@ -16,6 +16,7 @@ from stereo_spot_dagster.storage import s3_download
 from stereo_spot_dagster.storage.base import ObjectsLeft, StoreRefused
 from stereo_spot_dagster.storage.s3 import S3Store
 
+from ..simulated_aws import CREDENTIALS
 from . import servers
 from .conftest import new_prefix
 
@@ -212,7 +213,7 @@ def test_an_endpoint_that_is_not_there_is_named_with_what_to_check(aws_environme
 
 
 def test_missing_credentials_are_said_to_be_missing(moto_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in servers.CREDENTIALS:
+    for name in CREDENTIALS:
         monkeypatch.delenv(name)
     # Other settings than those of the other tests, so that no client of theirs is used.
     store = S3Store(servers.BUCKET, "", servers.settings_for(moto_endpoint, read_timeout_s=21))
@@ -223,7 +224,7 @@ def test_missing_credentials_are_said_to_be_missing(moto_endpoint: str, monkeypa
 def test_no_secret_is_in_messages_logs_or_reprs(
     moto_endpoint: str, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
-    secret = servers.CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
+    secret = CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
     store = S3Store("nowhere", "", servers.settings_for(moto_endpoint))
     with caplog.at_level(logging.INFO), pytest.raises(StoreFailed) as failed:
         store.stat("v/a")
