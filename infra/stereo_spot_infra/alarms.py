@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws
 from aws_cdk import aws_budgets as budgets
 from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
-from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from .configuration import NAME, ON_DEMAND_PROVIDER, SPOT_PROVIDER, Configuration
@@ -17,11 +13,13 @@ from .measures import Measures
 
 
 class Alarms(Construct):
-    """Alarms that send to one topic, and a budget that does too."""
+    """Alarms that send to a topic, and a budget that does too."""
 
-    def __init__(self, scope: Construct, construct_id: str, configuration: Configuration, measures: Measures) -> None:
+    def __init__(
+        self, scope: Construct, construct_id: str, configuration: Configuration, measures: Measures, topic: sns.Topic
+    ) -> None:
         super().__init__(scope, construct_id)
-        self.topic = self._topic(configuration)
+        self.topic = topic
         self.all = [
             self._alarm("FailedRuns", "runs failed: see the runbook on failed partitions", measures.failed_runs),
             self._alarm(
@@ -57,30 +55,6 @@ class Alarms(Construct):
             ),
         ]
         self._budget(configuration)
-
-    def _topic(self, configuration: Configuration) -> sns.Topic:
-        # CloudWatch may not use AWS's own key of SNS, so the topic has one of ours: 1 USD a month.
-        key = kms.Key(self, "Key", description="Stereo-Spot alarms", enable_key_rotation=True)
-        topic = sns.Topic(self, "Topic", topic_name=f"{NAME}-alarms", master_key=key, enforce_ssl=True)
-        for service in ("cloudwatch", "budgets"):
-            principal = iam.ServicePrincipal(f"{service}.amazonaws.com")
-            ours = {"StringEquals": {"aws:SourceAccount": Aws.ACCOUNT_ID}}
-            key.add_to_resource_policy(
-                iam.PolicyStatement(
-                    principals=[principal],
-                    actions=["kms:GenerateDataKey*", "kms:Decrypt"],
-                    resources=["*"],
-                    conditions=ours,
-                )
-            )
-            topic.add_to_resource_policy(
-                iam.PolicyStatement(
-                    principals=[principal], actions=["sns:Publish"], resources=[topic.topic_arn], conditions=ours
-                )
-            )
-        if configuration.alarm_email:
-            topic.add_subscription(subscriptions.EmailSubscription(configuration.alarm_email))
-        return topic
 
     def _alarm(
         self,

@@ -16,6 +16,7 @@ from .fleet import Fleet
 from .images import Images
 from .measures import Measures
 from .network import Network
+from .notices import Notices
 from .permissions import Permissions
 from .retention import Retention
 from .services import Services
@@ -75,6 +76,8 @@ class ComputeStack(cdk.Stack):
             hub_token=data.hub_token,
             permissions=self.permissions,
         )
+        self.notices = Notices(self, "Notices", configuration)
+        self.permissions.let_tell(self.notices.topic, self.notices.key)
         self.services = Services(
             self,
             "Services",
@@ -83,6 +86,7 @@ class ComputeStack(cdk.Stack):
             network=network,
             tasks=self.tasks,
             permissions=self.permissions,
+            notices=self.notices,
         )
         if configuration.public:
             Access(self, "Access", configuration, network=network, services=self.services, storage=storage)
@@ -94,7 +98,7 @@ class ComputeStack(cdk.Stack):
             storage=storage,
             database=data.database,
         )
-        self.alarms = Alarms(self, "Alarms", configuration, self.measures)
+        self.alarms = Alarms(self, "Alarms", configuration, self.measures, self.notices.topic)
         Dashboard(self, "Dashboard", self.measures, self.alarms)
 
 

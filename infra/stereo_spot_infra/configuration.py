@@ -80,7 +80,7 @@ class Configuration:
         log_days: days that logs are kept.
         stall_minutes: minutes without a finished step while runs wait, before the alarm.
         idle_minutes: minutes that a GPU machine may be paid for and not used, before the alarm.
-        alarm_email: address that alarms and the budget go to; empty: nobody is subscribed.
+        alarm_email: address that alarms, the budget and failed videos are told to; empty: nobody is subscribed.
         monthly_budget_usd: spending of the whole account that is warned about.
     """
 

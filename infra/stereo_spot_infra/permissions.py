@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from .configuration import CPU_FAMILY, GPU_FAMILY, ON_DEMAND_PROVIDER, SPOT_PROVIDER
@@ -105,6 +107,13 @@ class Permissions(Construct):
                 conditions={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
             )
         )
+
+    def let_tell(self, topic: sns.Topic, key: kms.Key) -> None:
+        """Let the sensors tell people of videos that failed or are stuck."""
+        self.code.add_to_policy(iam.PolicyStatement(actions=["sns:Publish"], resources=[topic.topic_arn]))
+        # What the topic's key is used for when somebody publishes.
+        needed = ["kms:GenerateDataKey", "kms:Decrypt"]
+        self.code.add_to_policy(iam.PolicyStatement(actions=needed, resources=[key.key_arn]))
 
     def let_read_log(self, log: logs.ILogGroup) -> None:
         """Let the daemon quote the last lines of a worker that died."""

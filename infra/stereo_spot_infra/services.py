@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aws_cdk import Duration
@@ -16,6 +17,7 @@ from .configuration import CODE_PORT, NAME, WEB_PORT, Configuration
 from .fleet import Fleet
 from .logs import log_group
 from .network import Network
+from .notices import Notices
 from .permissions import Permissions
 from .tasks import Tasks, explain_task
 
@@ -87,6 +89,7 @@ class Services(Construct):
         network: Network,
         tasks: Tasks,
         permissions: Permissions,
+        notices: Notices,
     ) -> None:
         super().__init__(scope, construct_id)
         self._configuration = configuration
@@ -96,7 +99,9 @@ class Services(Construct):
         self.log_groups: dict[str, logs.LogGroup] = {}
         # Plain DNS: the proxy of Service Connect ends calls after 15 seconds, and a sensor may take 60.
         self._namespace = discovery.PrivateDnsNamespace(self, "Names", name=NAMESPACE, vpc=network.vpc)
-        self.code = self._service(_CODE, network.code, permissions.code)
+        # The sensors work in the code server, and only they have something to tell.
+        told = {"STEREO_SPOT_ALERT_URLS": notices.topic.topic_arn}
+        self.code = self._service(_CODE, network.code, permissions.code, more=told)
         self.code.enable_cloud_map(
             name=CODE_NAME,
             cloud_map_namespace=self._namespace,
@@ -108,7 +113,13 @@ class Services(Construct):
         self.webserver = self._service(_WEBSERVER, network.webserver, permissions.webserver, shell=True)
 
     def _service(
-        self, process: Process, group: ec2.SecurityGroup, role: iam.Role, *, shell: bool = False
+        self,
+        process: Process,
+        group: ec2.SecurityGroup,
+        role: iam.Role,
+        *,
+        shell: bool = False,
+        more: Mapping[str, str] | None = None,
     ) -> ecs.FargateService:
         definition = ecs.FargateTaskDefinition(
             self,
@@ -132,6 +143,7 @@ class Services(Construct):
                 "STEREO_SPOT_HOME": "/tmp/stereo-spot",
                 # Listing a large bucket may take longer than the default of 60 s; both ends must agree.
                 "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "120",
+                **(more or {}),
             },
             secrets=self._tasks.secrets,
             logging=ecs.LogDrivers.aws_logs(stream_prefix=process.name, log_group=log),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .synthesis import Deployment, statements
+from .synthesis import Deployment, environment, statements
 
 
 def alarm(deployment: Deployment, name: str) -> dict:
@@ -31,7 +31,7 @@ def test_every_log_group_of_every_stack_has_an_end(default: Deployment) -> None:
 def test_every_alarm_reaches_the_topic_when_it_goes_off_and_when_it_ends(default: Deployment, name: str) -> None:
     found = alarm(default, name)
     for actions in (found["AlarmActions"], found["OKActions"]):
-        assert [action["Ref"][:11] for action in actions] == ["AlarmsTopic"]
+        assert [action["Ref"][:12] for action in actions] == ["NoticesTopic"]
 
 
 def test_there_is_no_alarm_without_an_action(default: Deployment) -> None:
@@ -111,3 +111,15 @@ def test_the_dashboard_shows_work_failures_machines_drops_and_the_database(defau
         "FreeStorageSpace",
     ):
         assert word in body
+
+
+def test_the_sensors_tell_the_same_people_of_videos_that_failed(default: Deployment) -> None:
+    (container,) = default.compute.one("ECS::TaskDefinition", "CodeTask")["ContainerDefinitions"]
+    topic = environment(container)["STEREO_SPOT_ALERT_URLS"]
+    assert topic["Ref"].startswith("NoticesTopic")
+    allowed = statements(default.compute.one("IAM::Policy", "PermissionsCode"))
+    rights = {action: statement["Resource"] for statement in allowed for action in statement["Action"]}
+    assert rights["sns:Publish"] == [topic]
+    # The topic is encrypted: without its key nothing can be published.
+    key = default.compute.one("SNS::Topic", "NoticesTopic")["KmsMasterKeyId"]
+    assert rights["kms:GenerateDataKey"] == rights["kms:Decrypt"] == [key]
