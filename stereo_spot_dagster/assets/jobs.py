@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field, create_model
 
 from ..convert.finish import FinishedVideo, deliver, deliver_done
-from ..convert.intake import identify, submit
+from ..convert.intake import identify_any, submit
 from ..convert.steps import DepthStep, StereoStep, conversion_steps
 from ..convert.workspace import Workspace
 from ..domain.models import ModelOptions
@@ -61,11 +61,11 @@ class VideoConfig(dg.Config):
     """A video and how to convert it.
 
     Attributes:
-        source: path of the video file.
+        source: path of the video file, or ``s3://bucket/key``.
         settings: conversion settings.
     """
 
-    source: str = Field(description="path of the video file")
+    source: str = Field(description="path of the video file, or s3://bucket/key")
     settings: SettingsConfig = Field(default_factory=SettingsConfig, description="conversion settings")  # type: ignore[valid-type]
 
     def parsed_settings(self) -> ConversionSettings:
@@ -83,11 +83,13 @@ class ConvertConfig(VideoConfig):
     output: str = Field(default="", description="folder for the finished files; empty for the done ones of the store")
 
 
-@dg.op(description="Hand in a video by its path; the sensors convert it.")
+@dg.op(description="Hand in a video by its path or s3:// URL; the sensors convert it.")
 def hand_in(context: dg.OpExecutionContext, config: VideoConfig, studio: Studio) -> None:
     workspace = studio.workspace
     with reporting.plain_failures():
-        submission = identify(Path(config.source), config.parsed_settings(), origin="launchpad")
+        submission = identify_any(
+            workspace, config.source, config.parsed_settings(), driver=Driver.SENSORS, origin="launchpad"
+        )
         submit(workspace, submission)
     context.instance.add_dynamic_partitions(str(VIDEOS.name), [submission.video])
     reporting.mark_run(context, submission.video)
@@ -99,7 +101,9 @@ def hand_in(context: dg.OpExecutionContext, config: VideoConfig, studio: Studio)
 def convert(context: dg.OpExecutionContext, config: ConvertConfig, studio: Studio) -> None:
     workspace = studio.workspace
     with reporting.plain_failures():
-        submission = identify(Path(config.source), config.parsed_settings(), driver=Driver.INLINE, origin="job")
+        submission = identify_any(
+            workspace, config.source, config.parsed_settings(), driver=Driver.INLINE, origin="job"
+        )
         context.instance.add_dynamic_partitions(str(VIDEOS.name), [submission.video])
         reporting.mark_run(context, submission.video)
         source: SourceRecord | None = None
@@ -143,12 +147,12 @@ def _log(context: dg.OpExecutionContext, made: dg.MaterializeResult, partition: 
     )
 
 
-@dg.job(description="Hand in a video by its path; the sensors take it from there.")
+@dg.job(description="Hand in a video by its path or s3:// URL; the sensors take it from there.")
 def add_video() -> None:
     hand_in()
 
 
-@dg.job(description="Convert a video by its path in one run, without sensors. For CI and scripts.")
+@dg.job(description="Convert a video by its path or s3:// URL in one run, without sensors. For CI and scripts.")
 def convert_video() -> None:
     convert()
 

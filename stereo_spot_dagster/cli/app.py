@@ -36,6 +36,10 @@ app = typer.Typer(
 )
 app.add_typer(models.commands)
 _debug = False
+# Not paths: those would make one slash of the two in a URL.
+Inputs = Annotated[
+    list[str], typer.Argument(help="Video files, folders with video files, or s3://bucket/key.", metavar="IN...")
+]
 
 
 @app.callback()
@@ -47,7 +51,7 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks
 @app.command()
 @with_settings
 def convert(
-    inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders with video files.", metavar="IN...")],
+    inputs: Inputs,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder for the results (or one file name). [default: the done folder]"),
@@ -79,7 +83,7 @@ def convert(
 @app.command()
 @with_settings
 def submit(
-    inputs: Annotated[list[Path], typer.Argument(help="Video files, or folders with video files.", metavar="IN...")],
+    inputs: Inputs,
     *,
     settings: dict[str, Any],
 ) -> None:

@@ -15,11 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ..convert.finish import deliver, deliver_as, deliver_done
-from ..convert.intake import identify
+from ..convert.intake import identify_any
 from ..domain.errors import InputRefused, InvalidSettings, StereoSpotError
 from ..domain.plan import SegmentPlan
 from ..domain.settings import ConversionSettings, parse_settings
-from ..domain.video import Driver, FinalRecord
+from ..domain.video import Driver, FinalRecord, bucket_location
 from .session import Session
 
 VIDEO_ENDINGS = frozenset(
@@ -56,38 +56,43 @@ class Outcome:
     """What became of one input.
 
     Attributes:
+        source: path or ``s3://`` URL.
         outputs: paths or ``s3://`` URLs.
     """
 
-    source: Path
+    source: str
     outputs: tuple[str, ...] = ()
     error: StereoSpotError | None = None
     seconds: float = 0.0
 
 
-def inputs(paths: list[Path]) -> list[Path]:
-    """The files that ``paths`` name: files as they are, folders with the video files in them (not below them).
+def inputs(sources: list[str]) -> list[str]:
+    """What ``sources`` name: files and ``s3://`` URLs as they are, of a folder the video files in it (not below it).
 
     Raises:
         InputRefused: a folder holds no video.
     """
-    found: list[Path] = []
-    for path in paths:
-        if not path.is_dir():
-            found.append(path)
+    found: list[str] = []
+    for source in sources:
+        path = Path(source)
+        if bucket_location(source) or not path.is_dir():
+            found.append(source)
             continue
         inside = sorted(p for p in path.iterdir() if p.is_file() and p.suffix.lower() in VIDEO_ENDINGS)
         if not inside:
             raise InputRefused(str(path), "there is no video file in this folder", "Name another folder")
-        found += inside
+        found += map(str, inside)
     return found
 
 
 def convert_all(
-    session: Session, paths: list[Path], output: Path | None, values: dict[str, Any], console: Console
+    session: Session, sources: list[str], output: Path | None, values: dict[str, Any], console: Console
 ) -> list[Outcome]:
-    """Convert each file; an error of one does not stop the others."""
-    files = inputs(paths)
+    """Convert each file, those of each folder, and each ``s3://bucket/key``.
+
+    An error of one does not stop the others.
+    """
+    files = inputs(sources)
     if output and output.suffix.lower() in _RESULT_ENDINGS and not output.is_dir():
         values = {"container": output.suffix.lower().removeprefix(".")} | values
         if len(files) > 1:
@@ -95,9 +100,9 @@ def convert_all(
     settings = parse_settings(values, subject="options")
     outcomes = []
     with _progress_bar(console) as bar:
-        for number, path in enumerate(files, 1):
-            label = path.name if len(files) == 1 else f"{number}/{len(files)} {path.name}"
-            outcomes.append(_convert_one(session, path, output, settings, bar, label))
+        for number, source in enumerate(files, 1):
+            label = _name_of(source) if len(files) == 1 else f"{number}/{len(files)} {_name_of(source)}"
+            outcomes.append(_convert_one(session, source, output, settings, bar, label))
     return outcomes
 
 
@@ -115,21 +120,21 @@ def summary(outcomes: list[Outcome]) -> Table:
         result = (
             Text(str(outcome.error), "red") if outcome.error else Text("\n".join(map(str, outcome.outputs)), "green")
         )
-        table.add_row(Text(outcome.source.name), result, f"{outcome.seconds:.1f}")
+        table.add_row(Text(_name_of(outcome.source)), result, f"{outcome.seconds:.1f}")
     return table
 
 
 def _convert_one(
-    session: Session, path: Path, output: Path | None, settings: ConversionSettings, bar: Progress, label: str
+    session: Session, source: str, output: Path | None, settings: ConversionSettings, bar: Progress, label: str
 ) -> Outcome:
     started = time.monotonic()
     task = bar.add_task(label[:50], total=None, what="reading")
-    bar_of, video = "", ""
+    bar_of, video, name = "", "", _name_of(source)
 
     def tell(what: str, done: int, total: int | None) -> None:
         nonlocal bar_of, video
         if video and what in ("depth", "converting"):
-            bar.console.print(Text(f"{path.name}: {models_in_words(session.workspace.plan(video))}", "dim"))
+            bar.console.print(Text(f"{name}: {models_in_words(session.workspace.plan(video))}", "dim"))
             video = ""
         if what == "depth":
             # Depth and rendering take turns, segment by segment: the bar counts the frames that are rendered.
@@ -141,17 +146,23 @@ def _convert_one(
         bar.update(task, completed=done, total=total, what=what)
 
     try:
-        submission = identify(path, settings, driver=Driver.INLINE, origin="command line")
+        submission = identify_any(session.workspace, source, settings, driver=Driver.INLINE, origin="command line")
         video = submission.video
         final = session.convert(submission, tell)
         for warning in final.warnings:
-            bar.console.print(Text(f"{path.name}: {warning}", "yellow"))
+            bar.console.print(Text(f"{name}: {warning}", "yellow"))
         places = _deliver(session, final, output)
-        return Outcome(path, tuple(places), seconds=time.monotonic() - started)
+        return Outcome(source, tuple(places), seconds=time.monotonic() - started)
     except StereoSpotError as error:
-        return Outcome(path, error=error, seconds=time.monotonic() - started)
+        return Outcome(source, error=error, seconds=time.monotonic() - started)
     finally:
         bar.remove_task(task)
+
+
+def _name_of(source: str) -> str:
+    """The file name in a path or URL."""
+    location = bucket_location(source)
+    return (location[1] if location else source).rpartition("/")[2]
 
 
 def _deliver(session: Session, final: FinalRecord, output: Path | None) -> list[str]:

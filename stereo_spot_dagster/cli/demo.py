@@ -38,7 +38,7 @@ def run_demo(folder: Path, messages: Console, results: Console) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     messages.print("Converting Big Buck Bunny (5 s, 1280x720) with weight-free depth ...")
     values = {"layouts": _LAYOUTS, "depth": "cues", "inpaint": "background"}
-    outcomes = convert_all(Session(folder / "home"), [demo_clip()], folder, values, messages)
+    outcomes = convert_all(Session(folder / "home"), [str(demo_clip())], folder, values, messages)
     for outcome in outcomes:
         if outcome.error:
             raise outcome.error

@@ -18,13 +18,13 @@ from ..assets.partitions import SEGMENTS, VIDEO_TAG, VIDEOS
 from ..assets.studio import Studio
 from ..convert.choice import prepare_inpainter
 from ..convert.finish import deliver_done, delivered_places
-from ..convert.intake import identify, identify_object, object_at, send, submit
+from ..convert.intake import identify_any, send, submit
 from ..convert.progress import Stage, VideoProgress, known_videos, video_progress
 from ..convert.render import Rendering
 from ..convert.workspace import Workspace
 from ..domain.errors import InvalidSettings, UnknownVideo, VideoBusy
-from ..domain.settings import PLANNED, ConversionSettings, parse_settings
-from ..domain.video import Attempt, Driver, Submission, bucket_location
+from ..domain.settings import PLANNED, parse_settings
+from ..domain.video import Attempt, Driver, Submission
 from ..storage import keys
 from .convert import inputs
 from .session import Session, failure_words
@@ -49,12 +49,12 @@ class VideoStatus:
     reason: str
 
 
-def submit_all(session: Session, paths: list[Path], values: dict[str, Any], console: Console) -> list[str]:
-    """Hand in each file, or object in a bucket (``s3://bucket/key``), and return the keys of the videos."""
+def submit_all(session: Session, sources: list[str], values: dict[str, Any], console: Console) -> list[str]:
+    """Hand in each file, those of each folder, and each ``s3://bucket/key``; return the keys of the videos."""
     settings = parse_settings(values, subject="options")
     submitted = []
-    for path in inputs(paths):
-        submission = _submission(session.workspace, path, settings)
+    for source in inputs(sources):
+        submission = identify_any(session.workspace, source, settings, driver=Driver.SENSORS, origin="command line")
         if not _is_known(session.workspace, submission, console):
             submit(session.workspace, _sent(session.workspace, submission, console))
             session.instance.add_dynamic_partitions(str(VIDEOS.name), [submission.video])
@@ -62,12 +62,6 @@ def submit_all(session: Session, paths: list[Path], values: dict[str, Any], cons
     if not session.daemon_is_alive():
         console.print("No daemon is running: the videos wait until `make dev` or `dagster dev` is started.")
     return submitted
-
-
-def _submission(workspace: Workspace, path: Path, settings: ConversionSettings) -> Submission:
-    if bucket_location(str(path)):
-        return identify_object(object_at(workspace, str(path)), settings, origin="command line")
-    return identify(path, settings, driver=Driver.SENSORS, origin="command line")
 
 
 def _is_known(workspace: Workspace, submission: Submission, console: Console) -> bool:

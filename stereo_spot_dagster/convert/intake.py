@@ -33,6 +33,21 @@ _log = logging.getLogger(__name__)
 _BLOCK = 4 << 20
 
 
+def identify_any(
+    workspace: Workspace, source: str, settings: ConversionSettings, *, driver: Driver, origin: str
+) -> Submission:
+    """The submission for a local file, or for an object in a bucket (``s3://bucket/key``). Nothing is written.
+
+    Raises:
+        InputRefused: there is no such file or object.
+        InvalidSettings: the settings do not go with an object.
+        StoreFailed: S3 cannot be asked.
+    """
+    if bucket_location(source):
+        return identify_object(object_at(workspace, source), settings, driver=driver, origin=origin)
+    return identify(Path(source), settings, driver=driver, origin=origin)
+
+
 def identify(
     path: Path, settings: ConversionSettings, *, driver: Driver = Driver.SENSORS, origin: str = "command line"
 ) -> Submission:

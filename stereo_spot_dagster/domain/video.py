@@ -19,9 +19,8 @@ from .settings import Container, ConversionSettings
 VideoKey = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,60}-[0-9a-f]{8}$")]
 
 _SLUG_LENGTH = 40
-# A path class makes one slash of two.
 _BUCKET_LOCATION = re.compile(
-    r"^s3:/{1,2}(?P<bucket>[^/]+)/(?P<key>.*?[^/])(?:\?versionId=(?P<version>[^?&/]+))?$", re.DOTALL
+    r"^s3://(?P<bucket>[^/]+)/(?P<key>.*?[^/])(?:\?versionId=(?P<version>[^?&/]+))?$", re.DOTALL
 )
 _NAME_BYTES = 160
 # Up to this size a file is identified by all of its bytes, above it by samples spread over it: a 100 GB film must

@@ -93,6 +93,26 @@ def test_the_job_converts_in_a_bucket_and_shows_where_the_files_lie(
     assert video_progress(workspace, video).stage is Stage.FINISHED
 
 
+@pytest.mark.slow
+def test_an_object_in_any_bucket_is_converted_by_its_url(
+    in_bucket: S3Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    in_bucket.put(make_clip(tmp_path / "clip.mp4", frames=16), "films//of 2024/clip.mp4")
+    url = in_bucket.locate("films//of 2024/clip.mp4")
+    monkeypatch.delenv("STEREO_SPOT_STORE")
+    (result,) = command("convert", url, "--preset", "ultrafast", "-o", tmp_path / "out")
+    assert Path(result).name == "clip_LRF_Full_SBS.mp4"
+    assert probe(Path(result)).video.width == 320
+    config = {"source": url, "settings": {"preset": "ultrafast"}, "output": str(tmp_path / "job")}
+    done = defs.resolve_job_def("convert_video").execute_in_process(
+        run_config={"ops": {"convert": {"config": config}}},
+        resources={"studio": Studio(home=str(tmp_path / "home"))},
+        raise_on_error=False,
+    )
+    assert done.success
+    assert (tmp_path / "job" / Path(result).name).read_bytes() == Path(result).read_bytes()
+
+
 def finished(workspace: Workspace, video: str, data: bytes) -> tuple[OutputFile, ...]:
     stored = workspace.store.put_bytes(data, f"videos/{video}/final/clip_sbs.mp4")
     return (OutputFile(layout=Layout.FULL_SBS, view=View.PACKED, key=stored.key, size_bytes=stored.size_bytes),)
