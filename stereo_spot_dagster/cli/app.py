@@ -136,7 +136,7 @@ def cost(
         float, typer.Option(envvar="STEREO_SPOT_CPU_PRICE", help="USD an hour of a machine without one (assumed).")
     ] = costing.CPU_PRICE,
 ) -> None:
-    """Show how long machines worked on a video and what that costs. Starts and failed attempts are not counted."""
+    """Show how long machines worked on a video, failed attempts included, and what that costs."""
     prices, session = costing.Prices(gpu_price, cpu_price), Session()
     found = costing.video_cost(session.instance, session.workspace, video)
     out.print(costing.table(found, prices))

@@ -1,13 +1,14 @@
 """``stereo-spot cost``: what a video's conversion took of each kind of machine, times a price.
 
-Seconds come from the materializations' metadata (``seconds_of_work``, ``device``). Prices are assumptions until you
-give your own: 0.35 USD an hour for a machine with a GPU (g5.xlarge on Spot; 1.006 on demand) and 0.25 USD an hour for
-one without (Fargate in us-east-1: 4 vCPU, 16 GB, 180 GB of disk). Taking in and planning, starting machines, attempts
-that failed, storage and what is always on are not in them.
+Seconds of work come from the materializations' metadata (``seconds_of_work``, ``device``); what the video's runs took
+beyond those went into planning, loading models, and attempts that failed. Prices are assumptions until you give your
+own: 0.35 USD an hour for a machine with a GPU (g5.xlarge on Spot; 1.006 on demand) and 0.25 USD an hour for one without
+(Fargate in us-east-1: 4 vCPU, 16 GB, 180 GB of disk). Starting machines, storage and what is always on are not in them.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,13 +17,18 @@ from rich.table import Table
 from rich.text import Text
 
 from ..assets import depth_segments, final_video, stereo_segments
-from ..assets.partitions import SEGMENTS
+from ..assets.partitions import SEGMENTS, VIDEO_TAG
 from ..convert.workspace import Workspace
 from ..domain.errors import InvalidSettings
+from ..fleet.routing import needs_gpu
 
 GPU_PRICE, CPU_PRICE = 0.35, 0.25
 
-_CPU = "CPU"
+OTHER = "planning, loading, failed attempts"
+
+_CPU, _SOME_GPU = "CPU", "GPU"
+# On runs that were tasks of the fleet.
+_TASK_TAG = "ecs/task_arn"
 _VERSION_TAG = "dagster/data_version"
 # Each event holds a preview picture of up to 100 kB.
 _PAGE = 100
@@ -68,11 +74,26 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Run:
+    """A run that has ended, well or not.
+
+    Attributes:
+        id: its id.
+        machine: ``CPU``, or ``GPU`` if it was a task of the fleet with one.
+        seconds: from its first step to its end.
+    """
+
+    id: str
+    machine: str
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Cost:
     """What a video took.
 
     Attributes:
-        seconds: by asset and machine (``CPU``, or the name of the GPU that the machine has).
+        seconds: by asset, or :data:`OTHER`, and machine (``CPU``, or the name of the GPU that the machine has).
         unknown: materializations of which nobody knows how long they took.
     """
 
@@ -84,7 +105,7 @@ class Cost:
 
 
 def video_cost(instance: dg.DagsterInstance, workspace: Workspace, video: str) -> Cost:
-    """The work on all segments of a video and on joining them, also what was done again.
+    """The work on all segments of a video and on joining them, also what was done again; and the rest of its runs.
 
     Raises:
         UnknownVideo: it was never submitted.
@@ -97,18 +118,24 @@ def video_cost(instance: dg.DagsterInstance, workspace: Workspace, video: str) -
         *_works(instance, stereo_segments.NAME, segments),
         *_works(instance, final_video.NAME, [video]),
     ]
-    return cost_of(works)
+    return cost_of(works, list(_runs(instance, video)))
 
 
-def cost_of(works: Sequence[Work]) -> Cost:
-    """Sum of some works. While a run works without its GPU, the machine with the GPU is paid for all the same."""
+def cost_of(works: Sequence[Work], runs: Sequence[Run] = ()) -> Cost:
+    """Sum of some works, and of what the runs took beside them.
+
+    While a run works without its GPU, the machine with the GPU is paid for all the same.
+    """
     gpus = {work.run: work.device for work in works if work.run and work.device != _CPU}
-    seconds: dict[tuple[str, str], float] = {}
+    seconds: dict[tuple[str, str], float] = defaultdict(float)
+    worked: dict[str, float] = defaultdict(float)
     for work in works:
         if work.seconds is not None:
-            place = (work.asset, gpus.get(work.run, work.device))
-            seconds[place] = seconds.get(place, 0.0) + work.seconds
-    return Cost(seconds, sum(work.seconds is None for work in works))
+            seconds[work.asset, gpus.get(work.run, work.device)] += work.seconds
+            worked[work.run] += work.seconds
+    for run in runs:
+        seconds[OTHER, gpus.get(run.id, run.machine)] += max(0.0, run.seconds - worked[run.id])
+    return Cost(dict(seconds), sum(work.seconds is None for work in works))
 
 
 def table(cost: Cost, prices: Prices) -> Table:
@@ -124,6 +151,17 @@ def table(cost: Cost, prices: Prices) -> Table:
     for column in shown.columns[2:]:
         column.justify = "right"
     return shown
+
+
+def _runs(instance: dg.DagsterInstance, video: str) -> Iterator[Run]:
+    wanted, cursor = dg.RunsFilter(tags={VIDEO_TAG: video}), None
+    while records := instance.get_run_records(wanted, limit=_PAGE, cursor=cursor):
+        cursor = records[-1].dagster_run.run_id
+        for record in records:
+            run = record.dagster_run
+            if record.start_time and record.end_time:
+                gpu = _TASK_TAG in run.tags and needs_gpu(instance, run)
+                yield Run(run.run_id, _SOME_GPU if gpu else _CPU, record.end_time - record.start_time)
 
 
 def _works(instance: dg.DagsterInstance, asset: str, partitions: list[str]) -> Iterator[Work]:
