@@ -69,8 +69,8 @@ class S3Store(MediaStore):
         try:
             size = path.stat().st_size
             with explained(target.place):
-                composite = upload_file(target, path)
-            stored = self._stored(key, size, composite)
+                sent = upload_file(target, path)
+            stored = self._stored(key, size, sent.composite)
             path.unlink()
         except OSError as error:
             raise StoreFailed(target.place, f"{path} cannot be read ({error.strerror})", "Check rights") from error

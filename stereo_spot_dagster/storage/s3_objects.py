@@ -115,27 +115,29 @@ def copy_into(store: S3Store, wanted: ObjectVersion, key: str, sha256: str) -> N
 
 
 def upload(store: S3Store, path: Path, key: str, tell: Callable[[int], None]) -> ObjectVersion:
-    """Send a local file, which stays where it is.
+    """Send a local file, which stays where it is; what an earlier call has sent of it is not sent again.
 
     Args:
         store: where to.
         path: the file.
-        key: under which it shall lie.
-        tell: hears how many more bytes have arrived.
+        key: under which it shall lie; only for this file.
+        tell: hears how many more bytes are there.
 
     Raises:
         StoreFailed: it could not be written whole; what was there before is still there.
     """
     request = {"Bucket": store.bucket, "Key": store.prefix + key, **store.settings.payer}
-    client = _Counting(s3_client(store.settings), tell)
-    target = Target(client, request, store.locate(key), store.settings)
+    target = Target(s3_client(store.settings), request, store.locate(key), store.settings)
     try:
         with explained(target.place):
-            upload_file(target, path)
+            sent = upload_file(target, path, tell, resume=True)
     except OSError as error:
         raise StoreFailed(target.place, f"{path} cannot be read ({error.strerror})", "Check rights") from error
     found = find_object(store.settings, request["Bucket"], request["Key"])
-    if found is None or found.version.size_bytes != path.stat().st_size:
+    whole = found is not None and found.version.size_bytes == path.stat().st_size
+    if found is None or not whole or found.metadata.get(METADATA) != sent.sha256:
+        # Perhaps parts of another file with nearly the same content were there; the next try begins anew.
+        store.delete_prefix(key)
         raise StoreFailed(target.place, "what is stored is not what was sent", "Try again")
     return found.version
 
@@ -153,28 +155,6 @@ def objects_behind(store: S3Store, prefix: str, after: str) -> Iterator[StoredOb
             for found in page.get("Contents", []):
                 key, etag = found["Key"].removeprefix(store.prefix), found["ETag"].strip('"')
                 yield StoredObject(key, found["Size"], found["LastModified"].timestamp(), etag)
-
-
-class _Counting:
-    """A client that tells how much of an upload has arrived."""
-
-    def __init__(self, client: Any, tell: Callable[[int], None]) -> None:
-        self._client = client
-        self._tell = tell
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._client, name)
-
-    def upload_part(self, **request: Any) -> Any:
-        return self._counted(self._client.upload_part, request)
-
-    def put_object(self, **request: Any) -> Any:
-        return self._counted(self._client.put_object, request)
-
-    def _counted(self, send: Callable[..., Any], request: dict[str, Any]) -> Any:
-        answer = send(**request)
-        self._tell(len(request["Body"]))
-        return answer
 
 
 def _present(settings: S3Settings, wanted: ObjectVersion) -> Any:

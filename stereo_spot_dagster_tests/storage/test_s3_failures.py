@@ -7,14 +7,16 @@ import os
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from stereo_spot_dagster.domain.errors import StoreFailed
 from stereo_spot_dagster.storage import s3_download
 from stereo_spot_dagster.storage.base import ObjectsLeft, StoreRefused
 from stereo_spot_dagster.storage.s3 import S3Store
+from stereo_spot_dagster.storage.s3_objects import upload
 
 from ..simulated_aws import CREDENTIALS
 from . import servers
@@ -228,11 +230,11 @@ def test_no_secret_is_in_messages_logs_or_reprs(
     store = S3Store("nowhere", "", servers.settings_for(moto_endpoint))
     with caplog.at_level(logging.INFO), pytest.raises(StoreFailed) as failed:
         store.stat("v/a")
-    upload = store.presign_put("v/a")
+    writing = store.presign_put("v/a")
     said = "".join(traceback.format_exception(failed.value)) + caplog.text + repr(store) + repr(store.settings)
-    assert secret not in said + repr(upload)
-    assert "Signature" in upload.url
-    assert "Signature" not in said + repr(upload)
+    assert secret not in said + repr(writing)
+    assert "Signature" in writing.url
+    assert "Signature" not in said + repr(writing)
 
 
 def test_a_failed_upload_leaves_the_old_object_and_no_parts(
@@ -252,6 +254,59 @@ def test_a_failed_upload_leaves_the_old_object_and_no_parts(
     assert path.exists()
     listing = servers.plain_client(moto_endpoint).list_multipart_uploads(Bucket=servers.BUCKET)
     assert not listing.get("Uploads")
+
+
+@pytest.mark.parametrize("server", ["moto", "seaweedfs"])
+def test_a_file_that_was_sent_in_part_is_sent_on_from_there_by_another_process(
+    request: pytest.FixtureRequest, server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = request.getfixturevalue(f"{server}_endpoint")
+    store, path = S3Store(servers.BUCKET, new_prefix(), servers.settings_for(endpoint)), tmp_path / "film"
+    path.write_bytes(os.urandom(23 << 20))
+    client, sent, told = store._client, list[int](), list[int]()
+    real = client.upload_part
+
+    def send(**arguments: Any) -> object:
+        if arguments["PartNumber"] == 4 and not told:
+            raise EndpointConnectionError(endpoint_url=endpoint)
+        sent.append(arguments["PartNumber"])
+        return real(**arguments)
+
+    monkeypatch.setattr(client, "upload_part", send)
+    with pytest.raises(StoreFailed, match="endpoint cannot be reached"):
+        upload(store, path, "v/source.mp4", lambda count: None)
+    assert not store.exists("v/source.mp4")
+    before = set(sent)
+    sent.clear()
+    told.append(0)
+    upload(store, path, "v/source.mp4", told.append)
+    assert before >= {1, 2}
+    assert sorted(sent) == sorted({1, 2, 3, 4, 5} - before)
+    assert sum(told) == 23 << 20
+    assert store.read_bytes("v/source.mp4") == path.read_bytes()
+    assert not servers.plain_client(endpoint).list_multipart_uploads(Bucket=servers.BUCKET).get("Uploads")
+
+
+def test_parts_of_another_file_are_not_taken_for_those_of_this_one(
+    bucket_store: S3Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, client = tmp_path / "film", bucket_store._client
+    path.write_bytes(b"a" * (11 << 20))
+    complete = client.complete_multipart_upload
+
+    def break_off(**arguments: object) -> None:
+        raise EndpointConnectionError(endpoint_url="http://nowhere")
+
+    monkeypatch.setattr(client, "complete_multipart_upload", break_off)
+    with pytest.raises(StoreFailed):
+        upload(bucket_store, path, "v/source.mp4", lambda count: None)
+    monkeypatch.setattr(client, "complete_multipart_upload", complete)
+    path.write_bytes(b"a" * (5 << 20) + b"b" * (6 << 20))
+    with pytest.raises(StoreFailed, match="not what was sent"):
+        upload(bucket_store, path, "v/source.mp4", lambda count: None)
+    assert not bucket_store.exists("v/source.mp4")
+    upload(bucket_store, path, "v/source.mp4", lambda count: None)
+    assert bucket_store.read_bytes("v/source.mp4") == path.read_bytes()
 
 
 def test_a_file_that_changes_while_it_is_sent_is_not_published(
