@@ -8,6 +8,7 @@ import dagster as dg
 from ..convert.finish import FinishedVideo, deliver_done, finish_video
 from ..domain.plan import SegmentPlan
 from ..domain.video import Driver, SourceRecord
+from ..verify import RULES
 from . import reporting
 from .partitions import LINEAGE_ONLY, VIDEOS
 from .policies import OWNERS, RETRIES
@@ -15,16 +16,7 @@ from .stereo_segments import stereo_segments
 from .studio import Studio, place_value
 
 NAME = "final_video"
-CHECKS = {
-    "final_frame_count": "The result has exactly the planned frames.",
-    "frame_times": "Every frame is shown at the source's time.",
-    "duration": "The result claims the length it has.",
-    "audio_identical": "Every sound packet is the source's, bit for bit, and in step with the picture.",
-    "streams_carried": "Subtitles and chapters are all there.",
-    "color_tags": "Matrix, transfer, primaries and range are the source's.",
-    "signalling_3d": "The container says how the eyes are packed.",
-    "starts_early": "The file plays before it is all there.",
-}
+CHECKS = RULES
 
 
 @dg.asset(
@@ -47,6 +39,7 @@ def final_video(
     with reporting.plain_failures():
         source, plan = workspace.source(video), workspace.plan(video)
         finished = finish_video(workspace, source, plan)
+    reporting.log_warnings(context, source.name, finished.warnings)
     yield from reporting.report_checks(NAME, finished.checks, source.name)
     delivered: list[str] = []
     if workspace.submission(video).driver is Driver.SENSORS:

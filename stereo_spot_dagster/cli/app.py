@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ..domain.errors import StereoSpotError
+from ..domain.layout import Layout
 from ..domain.machine import MachineSettings
 from . import convert as converting
 from . import cost as costing
@@ -21,6 +22,7 @@ from . import doctor as examination
 from . import manage, models
 from . import recover as recovering
 from . import smoke as smoking
+from . import verify as verifying
 from .options import with_settings
 from .session import Session
 
@@ -90,6 +92,29 @@ def submit(
     """Hand videos to the daemon, which converts them into the done folder."""
     for video in manage.submit_all(Session(), inputs, settings, err):
         out.print(video)
+
+
+@app.command()
+def verify(
+    source: Annotated[str, typer.Argument(help="The file that was converted: a path or an s3:// URL.")],
+    result: Annotated[str, typer.Argument(help="The finished file.")],
+    layout: Annotated[
+        Layout | None, typer.Option(help="How the eyes are packed. [default: what the result's name or marks say]")
+    ] = None,
+    start: Annotated[str | None, typer.Option(help="Start of the part, as it was converted.", metavar="TIME")] = None,
+    end: Annotated[str | None, typer.Option(help="End of the part, as it was converted.", metavar="TIME")] = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(help="Look at this many frames, spread over the film. [default: all]", metavar="FRAMES"),
+    ] = None,
+) -> None:
+    """Compare a finished file with its source, from the two files alone. Exit code 1: they differ; 2: unreadable."""
+    report = verifying.verify_files(source, result, layout=layout, start=start, end=end, sample=sample, console=err)
+    out.print(verifying.table(report))
+    differences = len(report.differences)
+    err.print(f"{differences} of {len(report.findings)} rules found a difference." if differences else "No difference.")
+    if differences:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -24,10 +24,14 @@ from ..media.hdr import codec_for
 from ..media.join import JoinJob, join
 from ..media.packets import PacketList, audio_packets
 from ..media.scan import FrameTable
-from ..media.verify import check_final
 from ..storage import keys
+from ..verify import Announced, Film, Order, verify
 from .render import Rendering
 from .workspace import Workspace
+
+# Of a film, four windows of eight frames each are looked at: seconds, however long it is. Packets and times are all
+# compared, and each segment was decoded and counted when it was made.
+_LOOKED_AT = 32
 
 
 @dataclass(frozen=True)
@@ -78,13 +82,13 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
     made: list[tuple[Layout, View, Path]] = []
     with workspace.folder() as folder:
         original = workspace.store.fetch(source.key, folder)
-        audio = audio_packets(original, source.probe, folder)
+        audio, film = audio_packets(original, source.probe, folder), Film(original, source.name)
         for layout in source.settings.layouts:
             for view in layout.views:
                 job = _join_job(workspace, source, plan, frames, mux, original, audio, layout, view, folder)
                 target = folder / f"{layout.value}-{view.value}.{mux.container.value}"
                 join(job, target, folder)
-                found += check_final(job, target, source.settings.codec, folder)
+                found += _verified(film, target, source, layout, view, _announced(film, source, plan, mux), folder)
                 made.append((layout, view, target))
         checks = worst_of(found)
         passed = all(outcome.passed for outcome in checks)
@@ -96,7 +100,7 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
                 layouts=source.settings.layouts,
                 container=mux.container,
                 outputs=outputs,
-                warnings=plan.warnings + mux.left_out,
+                warnings=plan.warnings + mux.notices,
                 finished_at=datetime.now(UTC),
             )
             workspace.save(record, keys.final_record(source.video))
@@ -104,7 +108,7 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
         outputs=outputs,
         checks=checks,
         container=mux.container,
-        warnings=plan.warnings + mux.left_out,
+        warnings=plan.warnings + mux.notices,
         seconds=time.monotonic() - started,
     )
 
@@ -252,6 +256,31 @@ def _join_job(
         audio=audio,
         is_part=source.settings.start_s is not None or source.settings.end_s is not None,
     )
+
+
+def _verified(
+    film: Film, target: Path, source: SourceRecord, layout: Layout, view: View, announced: Announced, folder: Path
+) -> list[CheckOutcome]:
+    """What an independent look at the finished file finds."""
+    order = Order(
+        source=film,
+        result=Film(target),
+        layout=layout,
+        view=view,
+        start_s=source.settings.start_s,
+        end_s=source.settings.end_s,
+        sample=_LOOKED_AT,
+        announced=announced,
+    )
+    return [finding.outcome for finding in verify(order, folder).findings]
+
+
+def _announced(film: Film, source: SourceRecord, plan: SegmentPlan, mux: MuxPlan) -> Announced:
+    """The losses that were decided, and said, before the work: they are no fault of the result."""
+    kept = {stream.index for stream in (*mux.covers, *mux.attachments, *(carried.stream for carried in mux.carried))}
+    # The probe leaves out, and says so, what cannot be read at all.
+    lost = {stream["index"] for stream in film.streams} - kept - {source.probe.video.index}
+    return Announced(frozenset(lost), plan.warnings + mux.notices)
 
 
 def _store(

@@ -19,6 +19,7 @@ from stereo_spot_dagster.storage import keys
 from stereo_spot_dagster.storage.keys import segment_partition
 
 from ..e2e.clips import make_clip
+from ..verify.test_broken_results import BREAKAGES
 from .graph import Graph, failed_checks, failure_words, materialized
 
 ALL_CHECKS = {
@@ -65,6 +66,8 @@ def test_every_check_of_every_asset_has_a_case_here() -> None:
     covered |= {("depth_segments", "depth_frame_count")}
     covered |= {("stereo_segments", check) for check in SEGMENT_DAMAGE}
     covered |= {("final_video", check) for check in FINAL_DAMAGE}
+    # Each is reported in the same way; how each notices its damage is tested beside the rules.
+    covered |= {("final_video", rule) for rule, _, _ in BREAKAGES.values()} | {("final_video", "decodes")}
     assert covered == ALL_CHECKS
 
 
@@ -185,7 +188,11 @@ FINAL_DAMAGE: dict[str, Callable[[Path], None]] = {
     "frame_times": _ffmpeg(*COPY, "-bsf:v", "setts=ts=TS+if(eq(N\\,5)\\,300\\,0)"),
     "duration": _ffmpeg(*COPY, "-bsf:v", "setts=ts=TS:duration=if(eq(N\\,31)\\,DURATION*30\\,DURATION)"),
     "audio_identical": _ffmpeg("-map", "0", "-c:v", "copy", "-c:a", "aac", "-b:a", "40k", "-movflags", "+faststart"),
-    "streams_carried": _add_chapter,
+    "left_eye": _ffmpeg(
+        "-map", "0", "-c:a", "copy", "-vf", "crop=iw/2:ih:iw/2:0,scale=2*iw:ih", "-preset", "ultrafast"
+    ),
+    "streams_carried": _ffmpeg(*COPY, "-an"),
+    "chapters_kept": _add_chapter,
     "color_tags": _ffmpeg(*COPY, "-bsf:v", "h264_metadata=matrix_coefficients=5:colour_primaries=5"),
     "signalling_3d": _ffmpeg(*COPY),
     "starts_early": _ffmpeg("-map", "0", "-c", "copy"),
