@@ -128,6 +128,7 @@ def convert(context: dg.OpExecutionContext, config: ConvertConfig, studio: Studi
                 delivered = _deliver(workspace, step, submission.video, config.output)
                 made = final_video.materialization(studio, source, plan, step, delivered)
                 _log(context, made, submission.video)
+                reporting.log_warnings(context, source.name, step.warnings)
                 for place in delivered:
                     context.log.info(f"Finished: {place}")
 

@@ -129,6 +129,14 @@ def outputs_table(workspace: Workspace, outputs: Sequence[OutputFile]) -> dg.Tab
     return dg.MetadataValue.table(records=records)
 
 
+def log_warnings(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, name: str, warnings: Sequence[str]
+) -> None:
+    """Put what is odd about a video into the run's log."""
+    for warning in warnings:
+        context.log.warning(f"{name}: {warning}")
+
+
 def warnings_value(warnings: Sequence[str]) -> dg.MarkdownMetadataValue:
     return dg.MetadataValue.md("\n".join(f"- {warning}" for warning in warnings) if warnings else "none")
 

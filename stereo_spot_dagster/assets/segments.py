@@ -51,6 +51,7 @@ def segments(context: dg.AssetExecutionContext, studio: Studio) -> Iterator[dg.A
             refuse(workspace, workspace.submission(video), refused)
             raise
         frames = workspace.frames(plan)
+    reporting.log_warnings(context, source.name, plan.warnings)
 
     def withdraw() -> None:
         # Nothing is converted without a manifest.

@@ -8,6 +8,7 @@ from ..convert.intake import take_in
 from ..domain.checks import CheckOutcome
 from ..domain.probe import ProbeReport
 from ..domain.video import SourceRecord
+from ..media.container import MuxPlan, plan_mux
 from ..storage import keys
 from ..storage.base import StoredObject
 from . import reporting
@@ -60,14 +61,16 @@ def probe_sane(record: SourceRecord, stored: StoredObject | None) -> CheckOutcom
 
 def materialization(studio: Studio, record: SourceRecord) -> dg.MaterializeResult:
     probe = record.probe
+    mux = plan_mux(probe, record.settings.container, record.settings.codec)
     return dg.MaterializeResult(
         asset_key=NAME,
         data_version=dg.DataVersion(f"{record.sha256[:16]}-{record.settings.fingerprint}"),
         metadata={
             "name": record.name,
             "summary": _summary(probe),
-            "warnings": reporting.warnings_value(probe.warnings),
-            "streams": _streams_table(probe),
+            "warnings": reporting.warnings_value(probe.warnings + mux.notices),
+            "container": mux.container.value,
+            "streams": _streams_table(probe, mux),
             "settings": reporting.settings_table(record.settings),
             "file": studio.file_value(record.key),
             "megabytes": round(record.size_bytes / 1e6, 2),
@@ -84,9 +87,14 @@ def _summary(probe: ProbeReport) -> str:
     return f"{video.codec} {width}x{height} {video.pix_fmt}, {float(video.frame_rate):.3f} fps{length}"
 
 
-def _streams_table(probe: ProbeReport) -> dg.TableMetadataValue:
-    rows = [(probe.video.index, "video", probe.video.codec, probe.video.language, "converted")]
-    rows += [(s.index, "cover" if s.cover else s.kind, s.codec, s.language, "carried over") for s in probe.others]
+def _streams_table(probe: ProbeReport, mux: MuxPlan) -> dg.TableMetadataValue:
+    uses = {stream.index: "copied" for stream in (*mux.covers, *mux.attachments)}
+    uses |= {c.stream.index: "copied" if c.codec == "copy" else f"converted to {c.codec}" for c in mux.carried}
+    rows = [(probe.video.index, "video", probe.video.codec, probe.video.language, "made stereoscopic")]
+    rows += [
+        (s.index, "cover" if s.cover else s.kind, s.codec, s.language, uses.get(s.index, "no track of its own"))
+        for s in probe.others
+    ]
     names = ("stream", "kind", "codec", "language", "use")
     cells = [["" if value is None else str(value) for value in row] for row in rows]
     return dg.MetadataValue.table(records=[dg.TableRecord(dict(zip(names, row, strict=True))) for row in cells])

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ..convert.finish import deliver, deliver_as, deliver_done
 from ..convert.intake import identify_any
-from ..domain.errors import InputRefused, InvalidSettings, StereoSpotError
+from ..domain.errors import InputRefused, InvalidSettings, StereoSpotError, printable
 from ..domain.plan import SegmentPlan
 from ..domain.settings import ConversionSettings, parse_settings
 from ..domain.video import Driver, FinalRecord, bucket_location
@@ -150,7 +150,7 @@ def _convert_one(
         video = submission.video
         final = session.convert(submission, tell)
         for warning in final.warnings:
-            bar.console.print(Text(f"{name}: {warning}", "yellow"))
+            bar.console.print(Text(f"{name}: {printable(warning)}", "yellow"))
         places = _deliver(session, final, output)
         return Outcome(source, tuple(places), seconds=time.monotonic() - started)
     except StereoSpotError as error:
@@ -160,9 +160,9 @@ def _convert_one(
 
 
 def _name_of(source: str) -> str:
-    """The file name in a path or URL."""
+    """The file name in a path or URL, for a terminal."""
     location = bucket_location(source)
-    return (location[1] if location else source).rpartition("/")[2]
+    return printable((location[1] if location else source).rpartition("/")[2])
 
 
 def _deliver(session: Session, final: FinalRecord, output: Path | None) -> list[str]:

@@ -17,11 +17,20 @@ from ..convert.choice import preview_models
 from ..domain.errors import StereoSpotError
 from ..domain.machine import MachineSettings
 from ..domain.settings import ConversionSettings
-from ..media.tools import encoder_works, find_tools, version
+from ..media.tools import ANOTHER_FFMPEG, capabilities, encoder_works, find_tools, search_tools, version
 from ..weights import CATALOGUE, locate, verify
 from .session import Session
 
 _NEEDED_SPACE = 20 << 30
+# (name, encoder, sample format) of what ordinary videos need.
+_ENCODERS = (
+    ("H.264", "libx264", "yuv420p"),
+    ("H.264 10 bit", "libx264", "yuv420p10le"),
+    ("H.264 4:4:4", "libx264", "yuv444p"),
+    ("HEVC", "libx265", "yuv420p"),
+    ("HEVC 10 bit", "libx265", "yuv420p10le"),
+    ("HEVC 12 bit", "libx265", "yuv420p12le"),
+)
 
 
 class State(StrEnum):
@@ -83,17 +92,24 @@ def _ffmpeg() -> list[Finding]:
         Finding("ffmpeg", State.GOOD, f"{version(tools.ffmpeg)} ({tools.origin}: {tools.ffmpeg})"),
         Finding("ffprobe", State.GOOD, f"{version(tools.ffprobe)} ({tools.ffprobe})"),
     ]
-    for name, encoder, pix_fmt in (
-        ("H.264", "libx264", "yuv420p"),
-        ("H.264 10 bit", "libx264", "yuv420p10le"),
-        ("HEVC 10 bit", "libx265", "yuv420p10le"),
-    ):
+    findings += [
+        Finding("another ffmpeg", State.MISSING, reason, "Nothing: it is not used")
+        for reason in search_tools().passed_over
+    ]
+    for name, encoder, pix_fmt in _ENCODERS:
         works = encoder_works(tools.ffmpeg, encoder, pix_fmt)
-        remedy = "" if works else "Use another ffmpeg: set STEREO_SPOT_FFMPEG"
-        findings.append(Finding(f"encoder {name}", State.GOOD if works else State.BROKEN, encoder, remedy))
+        found = f"{encoder}, {pix_fmt}" if works else f"{encoder} cannot encode {pix_fmt}"
+        findings.append(Finding(f"encoder {name}", State.GOOD if works else State.BROKEN, found, _remedy(works)))
+    gaps = capabilities(tools.ffmpeg).gaps
+    found = f"it lacks {', '.join(gaps)}: videos that need it are refused" if gaps else "all that videos need"
+    findings.append(Finding("codecs", State.BROKEN if gaps else State.GOOD, found, _remedy(not gaps)))
     works = encoder_works(tools.ffmpeg, "h264_nvenc")
     findings.append(Finding("encoder NVENC", State.GOOD if works else State.MISSING, "works" if works else "no device"))
     return findings
+
+
+def _remedy(works: bool) -> str:
+    return "" if works else ANOTHER_FFMPEG
 
 
 def _gpu() -> Finding:

@@ -22,9 +22,10 @@ from ..convert.intake import identify_any, send, submit
 from ..convert.progress import Stage, VideoProgress, known_videos, video_progress
 from ..convert.render import Rendering
 from ..convert.workspace import Workspace
-from ..domain.errors import InvalidSettings, UnknownVideo, VideoBusy
+from ..domain.errors import InvalidSettings, UnknownVideo, VideoBusy, printable
 from ..domain.settings import PLANNED, parse_settings
 from ..domain.video import Attempt, Driver, Submission
+from ..media.requirements import check_result
 from ..storage import keys
 from .convert import inputs
 from .session import Session, failure_words
@@ -70,11 +71,12 @@ def _is_known(workspace: Workspace, submission: Submission, console: Console) ->
     if not workspace.has_submission(video):
         return False
     if video_progress(workspace, video).stage is Stage.FINISHED:
-        console.print(Text(f"{submission.name} is finished already (video {video})"))
+        console.print(Text(f"{printable(submission.name)} is finished already (video {video})"))
         return True
     # What was dropped with settings beside it has the key that it has without any.
     if submission.in_bucket and workspace.submission(video).settings != submission.settings:
-        console.print(Text(f"{submission.name} is video {video} already, with the settings it was dropped with"))
+        name = printable(submission.name)
+        console.print(Text(f"{name} is video {video} already, with the settings it was dropped with"))
         return True
     return False
 
@@ -89,7 +91,7 @@ def _sent(workspace: Workspace, submission: Submission, console: Console) -> Sub
             return submission.model_copy(update={"source": known.source, "in_bucket": known.in_bucket})
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(submission.name, total=Path(submission.source).stat().st_size)
+        task = bar.add_task(printable(submission.name), total=Path(submission.source).stat().st_size)
         return send(workspace, submission, lambda sent: bar.advance(task, sent))
 
 
@@ -130,7 +132,7 @@ def print_status(session: Session, video: str | None, console: Console) -> None:
             continue
         segments = f"{found.done}/{found.total}" if found.total else ""
         ready = _duration(found.remaining_s) if found.remaining_s is not None else ""
-        row = (key, found.progress.submission.name, found.state, segments, ready, found.reason)
+        row = (key, printable(found.progress.submission.name), found.state, segments, ready, found.reason)
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
     if not table.row_count:
         console.print("No videos yet. Convert one with: stereo-spot convert FILE")
@@ -175,6 +177,7 @@ def retune(session: Session, video: str, values: dict[str, Any], console: Consol
     if not values:
         raise InvalidSettings(video, "no setting to change was given", "Give one, such as --divergence 3")
     settings = parse_settings(source.settings.model_dump() | values, subject="options")
+    check_result(source.probe, settings)
     prepare_inpainter(settings)
     updated = source.model_copy(update={"settings": settings})
     workspace.save(updated, keys.source_record(video))
@@ -282,7 +285,7 @@ def _print_one(session: Session, found: VideoStatus, console: Console) -> None:
     progress = found.progress
     rows = {
         "video": progress.video,
-        "name": progress.submission.name,
+        "name": printable(progress.submission.name),
         "state": found.state,
         "segments": f"{found.done} of {found.total}",
         "reason": found.reason,

@@ -23,6 +23,7 @@ from ..domain.video import (
     video_key,
 )
 from ..media.probe import probe
+from ..media.requirements import check_result
 from ..storage import keys
 from ..storage.base import StoreRefused
 from .supplied_depth import supplied_identity, supplied_path, take_depth
@@ -56,8 +57,12 @@ def identify(
     A relative path in the depth setting is made absolute: a worker has another working directory.
 
     Raises:
-        InputRefused: there is no such file, or it is not a file; or the depth that the settings name is not there.
+        InputRefused: there is no such file, it is not a file, or its path cannot be written down; or the depth that the
+            settings name is not there.
     """
+    if not _is_unicode(str(path.absolute())):
+        what = "its name or that of its folder is not valid Unicode, so that it cannot be written down"
+        raise InputRefused(path.name, what, "Rename it")
     if not path.is_file():
         what = "it is a folder" if path.is_dir() else "there is no such file"
         raise InputRefused(path.name or str(path), what, "Name a video file")
@@ -151,6 +156,15 @@ def send(workspace: Workspace, submission: Submission, tell: Callable[[int], Non
     return submission.model_copy(update={"source": sent.url, "in_bucket": sent})
 
 
+def _is_unicode(text: str) -> bool:
+    """False for names of files in another encoding, whose bytes Python keeps as halves of surrogate pairs."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _with_absolute_path(settings: ConversionSettings) -> ConversionSettings:
     choice = parse_depth(settings.depth)
     if not choice.path:
@@ -169,6 +183,8 @@ def look_into(workspace: Workspace, submission: Submission) -> ProbeReport:
 
     Raises:
         InputRefused: it cannot be converted; the reason is also written down with the video.
+        InvalidSettings: not as the settings want it; the reason is written down too.
+        ToolUnavailable: not with this machine's ffmpeg.
     """
     if submission.in_bucket:
         # Looking into it takes all of it on this machine; then it can as well be taken in.
@@ -176,7 +192,7 @@ def look_into(workspace: Workspace, submission: Submission) -> ProbeReport:
         return take_in(workspace, submission).probe
     try:
         return _probe(submission)
-    except InputRefused as refused:
+    except (InputRefused, InvalidSettings) as refused:
         submit(workspace, submission)
         refuse(workspace, submission, refused)
         raise
@@ -189,10 +205,12 @@ def take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
 
     Raises:
         InputRefused: it cannot be converted; the reason is also written down with the video.
+        InvalidSettings: not as the settings want it; the reason is written down too.
+        ToolUnavailable: not with this machine's ffmpeg.
     """
     try:
         record = _existing(workspace, submission) or _take_in(workspace, submission)
-    except InputRefused as refused:
+    except (InputRefused, InvalidSettings) as refused:
         refuse(workspace, submission, refused)
         raise
     workspace.store.delete_prefix(keys.refusal(submission.video))
@@ -219,6 +237,7 @@ def _existing(workspace: Workspace, submission: Submission) -> SourceRecord | No
     if not all(workspace.store.exists(key) for key in needed):
         return None
     if record.settings != submission.settings:
+        check_result(record.probe, submission.settings)
         record = record.model_copy(update={"settings": submission.settings})
         workspace.save(record, keys.source_record(submission.video))
     return record
@@ -228,7 +247,13 @@ def _probe(submission: Submission) -> ProbeReport:
     original = Path(submission.source)
     if not original.is_file():
         raise InputRefused(submission.name, f"it is no longer there ({original})", "Put it back, or remove the video")
-    return probe(original, name=submission.name)
+    return _accepted(probe(original, name=submission.name), submission)
+
+
+def _accepted(report: ProbeReport, submission: Submission) -> ProbeReport:
+    """``report``, if a result as the settings want it can be made of it; else an error, before anything is copied."""
+    check_result(report, submission.settings)
+    return report
 
 
 def _take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
@@ -279,7 +304,8 @@ def _store_object(workspace: Workspace, submission: Submission, key: str) -> tup
     with workspace.folder() as folder:
         try:
             local = fetch_object(settings_of(store), wanted, folder)
-            report, checksum = probe(local, name=submission.name), sha256_of(local)
+            report = _accepted(probe(local, name=submission.name), submission)
+            checksum = sha256_of(local)
             if store.locate(key) == f"s3://{wanted.bucket}/{wanted.key}":
                 return report, checksum
             if isinstance(store, S3Store):

@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from ..domain.errors import ProofFailed
+from ..domain.errors import InputRefused, ProofFailed
 from ..domain.models import DepthKind, parse_depth
 from ..domain.plan import Segment, SegmentPlan, ShotSurvey
 from ..domain.probe import ProbeReport, WorkingPicture
 from ..domain.video import SourceRecord
 from ..media import cut
-from ..media.container import plan_mux
-from ..media.hdr import codec_warning
+from ..media.encode import depth_warning
+from ..media.hdr import codec_for, codec_warning
 from ..media.picture import working_picture
 from ..media.plan import choose_part, plan_segments
+from ..media.rehearsal import rehearse
+from ..media.requirements import check_result
 from ..media.scan import FrameTable, Scan, scan
 from ..media.tools import find_tools, version
 from ..stereo.depth import DepthTraits, depth_traits
@@ -70,17 +72,19 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
         InputRefused: it turns out that nothing can be decoded, that the file is cut off, or that the depth that came
             with it has another number of pictures.
         InvalidSettings: the container that was asked for cannot hold the codec, or a model cannot be used.
+        ToolUnavailable: this ffmpeg lacks a decoder or an encoder that the video needs.
         ProofFailed: the cut files do not hold the planned frames.
     """
     report = source.probe
-    # Decided again when it is joined; a container that cannot hold the result is said before the long work.
-    plan_mux(report, source.settings.container, source.settings.codec)
+    # Decided again when it is joined; what this machine cannot do is said before the long work.
+    mux = check_result(report, source.settings)
     choice, traits = _choose(source)
     with workspace.folder() as folder:
         original = workspace.store.fetch(source.key, folder)
         picture = working_picture(report.video)
         expected = _expected_frames(report)
         seen = scan(original, report, picture, folder, lambda done: _tell(progress, "planning", done, expected))
+        rehearse(original, report, mux, folder)
         if traits is None:
             check_frames(source, len(seen.frames))
         first, end = choose_part(seen.frames, source.settings.start_s, source.settings.end_s, source.name)
@@ -158,7 +162,7 @@ def _cut(
 ) -> tuple[Literal["copy", "mezzanine"], _Material, list[tuple[Segment, cut.CutFile]]]:
     """Stream copies where they can be proved, else cuts of a lossless mezzanine, with the same proof."""
     material = _Material(original, source.probe, picture, frames)
-    if not picture.temporal and seen.uniform:
+    if not picture.temporal and seen.uniform and not seen.damaged:
         paths = cut.copy_cuts(original, source.probe, seen.packets, frames, segments, folder)
         if paths is not None:
             try:
@@ -168,9 +172,14 @@ def _cut(
                 for path in paths:
                     path.unlink(missing_ok=True)
     mezzanine = folder / "mezzanine.mkv"
-    cut.make_mezzanine(original, source.probe, picture, segments, first, mezzanine)
+    # What a decoder makes up for damaged data is the same again only in one thread and from the beginning.
+    how = {"threads": 1} if seen.damaged else {}
+    cut.make_mezzanine(original, source.probe, picture, segments, first, mezzanine, **how)
     table, packets = cut.scan_mezzanine(mezzanine, frames, folder, source.name)
     if seen.uniform and not (table.crc == frames.crc).all():
+        if seen.damaged:
+            cause = "its video is damaged so that it decodes differently each time"
+            raise InputRefused(source.name, cause, "Repair it, or convert it to H.264 first")
         raise ProofFailed(source.name, "its lossless copy is not equal to it")
     plain = picture.model_copy(update={"filters": (), "temporal": False})
     report = source.probe.model_copy(update={"video": source.probe.video.model_copy(update={"index": 0})})
@@ -212,7 +221,9 @@ def _result_warnings(source: SourceRecord, picture: WorkingPicture) -> tuple[str
         for width, height in dict.fromkeys(sizes)
         if width * height > _LARGEST_LEVEL_PIXELS
     ]
-    return codec_warning(source.probe.video, source.settings.codec) + tuple(too_large)
+    video, wanted = source.probe.video, source.settings.codec
+    shallow = depth_warning(picture.pixel_format, codec_for(video, wanted))
+    return codec_warning(video, wanted) + shallow + tuple(too_large)
 
 
 def _target_frames(source: SourceRecord, picture: WorkingPicture, traits: DepthTraits | None) -> int:

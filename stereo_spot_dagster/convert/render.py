@@ -145,7 +145,7 @@ class Rendering:
 
         Settings at their default do not count, so that a setting added later leaves finished videos finished.
         """
-        others = PLANNED | {"layouts", "container", "inpaint", "accept_noncommercial"}
+        others = PLANNED | {"layouts", "container", "strict", "inpaint", "accept_noncommercial"}
         relevant = self.settings.model_dump_json(exclude=others, exclude_defaults=True)
         words = f"{self.plan.digest}:{depth_fingerprint(self.plan)}:{self.inpaint.value}:{relevant}"
         return hashlib.sha256(words.encode()).hexdigest()[:12]

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domain.errors import InputRefused
-from ..media.probe import MAX_PIXELS, MAX_SIDE
+from ..media.limits import MAX_PIXELS, MAX_SIDE
 
 _MEMBER = "depth.npy"
 _WHITE = 65535

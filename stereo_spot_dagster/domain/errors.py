@@ -19,7 +19,7 @@ class StereoSpotError(Exception):
 
     def __init__(self, subject: str, cause: str, remedy: str = "") -> None:
         self.subject = printable(subject)
-        self.cause = cause.strip().rstrip(".")
+        self.cause = printable(cause.strip().rstrip("."))
         self.remedy = remedy.strip().rstrip(".")
         super().__init__(self._sentence())
 
@@ -107,5 +107,6 @@ class DownloadRefused(DownloadFailed):
 
 
 def printable(text: str) -> str:
-    """``text`` with control characters escaped, so that a hostile file name stays on one line."""
+    """``text`` with control characters escaped, so that hostile names and tags stay on one line and do not steer the
+    terminal."""
     return "".join(ch if ch.isprintable() else ch.encode("unicode_escape").decode("ascii") for ch in text)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..domain.errors import InvalidSettings
+from ..domain.errors import InputRefused, InvalidSettings
 from ..domain.probe import OtherStream, ProbeReport
 from ..domain.settings import Codec, Container
 
@@ -15,8 +15,12 @@ _MP4_AUDIO_IF_ASKED = _MP4_AUDIO | {"mp2"}
 _MKV_AUDIO = {"aac", "ac3", "alac", "amr_nb", "amr_wb", "dts", "eac3", "flac", "mlp", "mp1", "mp2", "mp3", "opus"}
 _MKV_AUDIO |= {"adpcm_ima_wav", "adpcm_ms", "truehd", "tta", "vorbis", "wavpack", "wmapro", "wmav1", "wmav2"}
 _LOSSLESS_AUDIO = "flac"
+# FLAC of ffmpeg has at most 24 bits.
+_FINER_THAN_FLAC = ("pcm_s32", "pcm_s64", "pcm_f32", "pcm_f64", "vorbis")
+_SHOWN = {"flac": "FLAC", "mov_text": "mov_text", "srt": "SubRip"}
 _MP4_SUBTITLES = {"mov_text"}
-_TEXT_SUBTITLES = {"mov_text", "subrip", "srt", "ass", "ssa", "webvtt", "text"}
+_STYLED_SUBTITLES = {"ass", "ssa"}
+_TEXT_SUBTITLES = {"mov_text", "subrip", "srt", "webvtt", "text"} | _STYLED_SUBTITLES
 _MKV_SUBTITLES = {"subrip", "srt", "ass", "ssa", "webvtt", "hdmv_pgs_subtitle", "dvd_subtitle", "dvb_subtitle", "text"}
 # What iTunes-style MP4 metadata has a place for. Other tags are kept as QuickTime keys, which ffmpeg (5.1 to 9) can
 # only write instead of covers.
@@ -36,7 +40,7 @@ class CarriedStream:
     Attributes:
         stream: the source stream.
         codec: ``copy``, or the encoder that it is converted with where the container has no place for it: text
-            subtitles to its own kind, sound to FLAC, which keeps every decoded sample.
+            subtitles to its own kind, sound to FLAC.
     """
 
     stream: OtherStream
@@ -52,7 +56,8 @@ class MuxPlan:
         carried: streams in the result, in order.
         covers: cover pictures.
         attachments: fonts and the like (MKV only).
-        left_out: what cannot be carried, or not as it is, in words.
+        left_out: what is lost because the container has no place for it, in words.
+        converted: what is carried in another form, with all that it holds, in words.
         tag_keys: True where an MP4 keeps its tags as QuickTime keys.
     """
 
@@ -61,7 +66,13 @@ class MuxPlan:
     covers: tuple[OtherStream, ...]
     attachments: tuple[OtherStream, ...]
     left_out: tuple[str, ...]
+    converted: tuple[str, ...] = ()
     tag_keys: bool = False
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person is told about the streams."""
+        return self.left_out + self.converted
 
 
 def plan_mux(report: ProbeReport, wanted: Container, codec: Codec = Codec.H264) -> MuxPlan:
@@ -79,7 +90,7 @@ def plan_mux(report: ProbeReport, wanted: Container, codec: Codec = Codec.H264) 
         own = [stream for stream in report.others if not stream.foreign]
         fits = all(_fits_mp4(stream) for stream in own) and not (_unusual_tags(report) and _has_cover(report))
         container = Container.MP4 if fits else Container.MKV
-    carried, covers, attachments, left_out = [], [], [], []
+    carried, covers, attachments, left_out, converted = [], [], [], [], []
     for stream in report.others:
         if stream.foreign or (stream.kind == "video" and not stream.cover):
             continue  # named by the probe already
@@ -89,8 +100,9 @@ def plan_mux(report: ProbeReport, wanted: Container, codec: Codec = Codec.H264) 
             attachments.append(stream)
         elif stream.kind in ("audio", "subtitle") and (how := _codec_in(container, stream)):
             carried.append(CarriedStream(stream, how))
-            if how == _LOSSLESS_AUDIO:
-                left_out.append(f"{stream.label} is carried as FLAC: {container.value.upper()} cannot hold it as it is")
+            converted += _conversion(stream, how, container)
+            if how != "copy" and stream.codec in _STYLED_SUBTITLES:
+                left_out.append(f"the styles of {stream.label} are left out: {container.value.upper()} has none")
         elif stream.kind == "data" and (_is_chapter_track(stream, report) or _is_carried_timecode(stream, report)):
             continue
         else:
@@ -99,7 +111,23 @@ def plan_mux(report: ProbeReport, wanted: Container, codec: Codec = Codec.H264) 
     if unusual and covers:
         left_out.append(f"MP4 cannot hold tags of its own kind beside a cover: {', '.join(unusual)} left out")
     tag_keys = bool(unusual) and not covers
-    return MuxPlan(container, tuple(carried), tuple(covers), tuple(attachments), tuple(left_out), tag_keys)
+    return MuxPlan(
+        container,
+        tuple(carried),
+        tuple(covers),
+        tuple(attachments),
+        left_out=tuple(left_out),
+        converted=tuple(converted),
+        tag_keys=tag_keys,
+    )
+
+
+def refuse_losses(report: ProbeReport, mux: MuxPlan) -> None:
+    """Raise InputRefused where a stream, or a part of one, is left out."""
+    if not mux.left_out:
+        return
+    other = "Use the container mkv, or" if mux.container is Container.MP4 else "Convert it"
+    raise InputRefused(report.file_name, "; ".join(mux.left_out), f"{other} without 'strict'")
 
 
 def cover_file(stream: OtherStream) -> tuple[str, str]:
@@ -140,6 +168,16 @@ def _codec_in(container: Container, stream: OtherStream) -> str | None:
     if stream.codec in _TEXT_SUBTITLES:
         return "mov_text" if container is Container.MP4 else "srt"
     return None
+
+
+def _conversion(stream: OtherStream, how: str, container: Container) -> list[str]:
+    """What happens to a stream that is not copied, in words."""
+    if how == "copy":
+        return []
+    words = f"{stream.label} is carried as {_SHOWN[how]}: {container.value.upper()} cannot hold it as it is"
+    if how == _LOSSLESS_AUDIO and stream.codec.startswith(_FINER_THAN_FLAC):
+        words += "; its samples are rounded to 24 bits"
+    return [words]
 
 
 def _is_chapter_track(stream: OtherStream, report: ProbeReport) -> bool:

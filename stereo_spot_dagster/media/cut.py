@@ -103,6 +103,7 @@ def make_mezzanine(
     segments: tuple[Segment, ...],
     first_frame: int,
     target: Path,
+    **decoder: int,
 ) -> None:
     """The frames of ``segments`` as one lossless file of working pictures that can be cut at every segment.
 
@@ -115,11 +116,12 @@ def make_mezzanine(
         segments: their first needed frames get key frames.
         first_frame: number, among the decoded frames, of the first one to convert.
         target: the file to write.
+        decoder: options for it, such as ``threads``.
     """
     last_frame = first_frame + segments[-1].end_frame - 1
     # A change of size within the stream is resolved here: every picture gets the first one's size. ffmpeg would build
     # the filters anew at the change, and their frame counters would start again.
-    decoded = safe_input(source, noautorotate=None, reinit_filter=0)[str(report.video.index)]
+    decoded = safe_input(source, noautorotate=None, reinit_filter=0, **decoder)[str(report.video.index)]
     decoded = decoded.filter("scale", report.video.width, report.video.height, flags="bicubic+accurate_rnd+bitexact")
     decoded = apply_filters(decoded, picture.filters)
     decoded = decoded.filter("select", f"between(n,{first_frame},{last_frame})")
@@ -133,7 +135,8 @@ def make_mezzanine(
         options |= {"x264-params": "open-gop=0:scenecut=0", "force_key_frames": f"expr:{keys}"}
     else:
         options |= {"vcodec": "ffv1", "level": 3, "g": 1, "slicecrc": 1, "slices": 4}
-    run(ffmpeg.output(decoded, file_url(target), **options), subject=report.file_name)
+    limit = STALL_S + 4.0 * (last_frame + 1)
+    run(ffmpeg.output(decoded, file_url(target), **options), subject=report.file_name, timeout_s=limit)
 
 
 def scan_mezzanine(path: Path, frames: FrameTable, scratch: Path, name: str) -> tuple[FrameTable, PacketTable]:

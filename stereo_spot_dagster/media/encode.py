@@ -19,7 +19,7 @@ from ..domain.timing import TimeBase
 from .frames import PictureWriter
 from .hdr import codec_for
 from .process import file_url
-from .tools import encoder_works, find_tools
+from .tools import ANOTHER_FFMPEG, encoder_works, find_tools
 
 _ENCODERS = {Codec.H264: "libx264", Codec.HEVC: "libx265", Codec.FFV1: "ffv1"}
 # x264 has 8 and 10 bit builds in one; x265 also 12.
@@ -66,6 +66,22 @@ def packing_in_stream(layout: Layout, codec: Codec) -> int | None:
     return layout.frame_packing if codec is Codec.H264 else None
 
 
+def check_encoder(codec: Codec, fmt: PixelFormat, name: str) -> None:
+    """Raise ToolUnavailable if this ffmpeg cannot encode pictures of ``fmt``; it is asked, not its version."""
+    encoder, pix_fmt, program = _ENCODERS[codec], _encoder_format(fmt, codec), find_tools().ffmpeg
+    if not encoder_works(program, encoder, pix_fmt):
+        cause = f"this ffmpeg ({program}) cannot encode {pix_fmt} with {encoder}"
+        raise ToolUnavailable(name, cause, f"{ANOTHER_FFMPEG}, or choose another codec")
+
+
+def depth_warning(fmt: PixelFormat, codec: Codec) -> tuple[str, ...]:
+    """What to say where the result has fewer bits than the pictures."""
+    if fmt.bit_depth <= _DEEPEST[codec]:
+        return ()
+    deepest = _DEEPEST[codec]
+    return (f"its {fmt.bit_depth} bit pictures become {deepest} bit: {codec.value} has no more; hevc has 12",)
+
+
 def track_timescale(base: TimeBase) -> int:
     """Ticks per second of an MP4 track in which every tick of ``base`` is a whole number."""
     return base.denominator
@@ -78,9 +94,8 @@ def open_encoder(job: EncodeJob, target: Path, *, name: str) -> PictureWriter:
         ToolUnavailable: this ffmpeg cannot encode the wanted codec at this bit depth.
     """
     codec = codec_for(job.source, job.codec)
+    check_encoder(codec, job.pixel_format, name)
     encoder, pix_fmt = _ENCODERS[codec], _encoder_format(job.pixel_format, codec)
-    if not encoder_works(find_tools().ffmpeg, encoder, pix_fmt):
-        raise ToolUnavailable(name, f"ffmpeg cannot encode {pix_fmt} with {encoder}", "Run: stereo-spot doctor")
     stream = ffmpeg.input(
         "pipe:0",
         format="rawvideo",

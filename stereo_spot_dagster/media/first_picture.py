@@ -14,6 +14,8 @@ from .process import INPUT_OPTIONS, file_url, read_output, run_verbose, safe_inp
 from .tools import find_tools
 
 _TIMEOUT_S = 30.0
+# What ffmpeg says of a QuickTime film whose data lies elsewhere, which it does not follow unless it is told to.
+_ELSEWHERE = "external track"
 
 
 def decoded_format(path: Path, index: int, name: str) -> str:
@@ -25,6 +27,9 @@ def decoded_format(path: Path, index: int, name: str) -> str:
     try:
         messages = _shown(path, index, name)
     except FfmpegFailed as error:
+        if _ELSEWHERE in error.messages.lower():
+            cause = "its pictures lie in another file, to which it only refers"
+            raise InputRefused(name, cause, "Export it as one self-contained film") from None
         raise InputRefused(name, f"its video cannot be decoded ({error.cause})", "Convert it to H.264 first") from None
     found = re.search(r"\bfmt:(\w+)", messages)
     if not found:
@@ -40,7 +45,8 @@ def packing_in_picture(path: Path, index: int, name: str) -> str | None:
     Raises:
         FfmpegFailed: the stream cannot be decoded.
     """
-    found = re.search(r"Stereo 3D: type - ([a-z ]+[a-z])", _shown(path, index, name))
+    # ffmpeg 5.1 calls the record "stereoscopic information".
+    found = re.search(r"(?:Stereo 3D|stereoscopic information): type - ([a-z ]+[a-z])", _shown(path, index, name))
     return found.group(1) if found else None
 
 

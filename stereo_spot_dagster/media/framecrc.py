@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +36,7 @@ class FramecrcRows:
 
 def read_framecrc(path: Path) -> FramecrcRows:
     """The rows ``stream, dts, pts, duration, size, checksum[, F=flags]``; flags are written where they are not key."""
-    base, rows, keys = TimeBase(numerator=1, denominator=1), [], []
+    base, rows, keys = TimeBase(numerator=1, denominator=1), array("q"), bytearray()
     with path.open(encoding="ascii", errors="replace") as lines:
         for line in lines:
             if line.startswith("#"):
@@ -44,9 +45,14 @@ def read_framecrc(path: Path) -> FramecrcRows:
                 continue
             fields = line.split(",")
             if len(fields) >= 6:
-                rows.append((int(fields[2]), int(fields[3]), int(fields[4]), int(fields[5], 16)))
+                rows.extend((int(fields[2]), int(fields[3]), int(fields[4]), int(fields[5], 16)))
                 keys.append("F=0x0" not in line)
     table = np.array(rows, dtype=np.int64).reshape(-1, 4)
     return FramecrcRows(
-        base, table[:, 0], table[:, 1], table[:, 2], table[:, 3].astype(np.uint32), np.array(keys, bool)
+        base,
+        table[:, 0],
+        table[:, 1],
+        table[:, 2],
+        table[:, 3].astype(np.uint32),
+        np.array(keys, np.uint8).astype(bool),
     )

@@ -16,7 +16,7 @@ from ..domain.errors import ProofFailed
 from ..domain.picture import PixelFormat
 from ..domain.probe import VideoStream, WorkingPicture
 from .picture import scale_matrix
-from .process import Child, arguments, file_url, read_exactly, safe_input
+from .process import Child, arguments, file_url, safe_input
 from .scan import STALL_S, apply_filters
 
 _WHITE = 65535
@@ -196,10 +196,7 @@ class PictureWriter:
         """
         try:
             for plane in planes:
-                data = memoryview(np.ascontiguousarray(plane)).cast("B")
-                while data:
-                    data = data[self._child.stdin.write(data) :]
-                    self._child.touch()
+                self._child.write(memoryview(np.ascontiguousarray(plane)).cast("B"))
         except BrokenPipeError:
             self._child.finish()
             raise
@@ -247,7 +244,7 @@ def _frames_to_the_end(node, frame_bytes: int, name: str) -> Iterator[NDArray[np
     with Child(arguments(node), subject=name, stdout=True, stall_s=STALL_S) as child:
         while True:
             data = np.empty(frame_bytes, np.uint8)
-            if read_exactly(child.stdout, memoryview(data), child.touch) < frame_bytes:
+            if child.read_into(memoryview(data)) < frame_bytes:
                 child.finish()
                 return
             yield data
@@ -258,7 +255,7 @@ def _raw_frames(node, frame_bytes: int, count: int, name: str) -> Iterator[NDArr
     with Child(arguments(node), subject=name, stdout=True, stall_s=STALL_S) as child:
         for number in range(count):
             data = np.empty(frame_bytes, np.uint8)
-            if read_exactly(child.stdout, memoryview(data), child.touch) < frame_bytes:
+            if child.read_into(memoryview(data)) < frame_bytes:
                 child.finish()
                 raise ProofFailed(name, f"only {number} of {count} planned frames could be decoded")
             yield data

@@ -69,6 +69,26 @@ class JoinJob:
         return None if self.packed_in_stream else self.stereo_mode
 
 
+@dataclass(frozen=True)
+class _Shifts:
+    """By how much pictures and sound are moved against each other, in seconds.
+
+    Attributes:
+        picture: how much later the pictures are than ffmpeg would have them.
+        sound: by source stream index: how much earlier a track is than the rest of the source. Empty but for files in
+            which ffmpeg moves some tracks and not others (5.1: Opus beside something else, by its pre-skip).
+    """
+
+    picture: Fraction
+    sound: dict[int, Fraction]
+
+    def corrected(self, errors: dict[int, Fraction]) -> _Shifts:
+        """With the ``errors`` of a mux (how much too late each track was) taken out."""
+        common = next(iter(errors.values()))
+        own = {index: self.sound.get(index, Fraction(0)) + error - common for index, error in errors.items()}
+        return _Shifts(self.picture + common, {index: by for index, by in own.items() if abs(by) > _OFFSET_TOLERANCE})
+
+
 def join(job: JoinJob, target: Path, scratch: Path) -> None:
     """Write the finished file to ``target``.
 
@@ -80,13 +100,13 @@ def join(job: JoinJob, target: Path, scratch: Path) -> None:
     """
     listing = _concat_list(job, scratch)
     muxed = scratch / f"muxed{target.suffix}"
-    shift = _initial_shift(job)
+    shifts = _Shifts(_initial_shift(job), {})
     for _ in range(_MAX_REMUXES):
-        _mux(job, listing, shift, muxed, scratch)
-        error = _offset_error(job, muxed, scratch)
-        if abs(error) <= _OFFSET_TOLERANCE:
+        _mux(job, listing, shifts, muxed, scratch)
+        errors = _offset_errors(job, muxed, scratch)
+        if all(abs(error) <= _OFFSET_TOLERANCE for error in errors.values()):
             break
-        shift += error
+        shifts = shifts.corrected(errors)
     if job.mux.container is Container.MP4:
         mode = _STEREO3D.get(job.container_mode or "")
         last = job.frames.last_duration * job.plan.time_base.numerator
@@ -112,12 +132,18 @@ def _concat_list(job: JoinJob, scratch: Path) -> Path:
     return listing
 
 
-def _mux(job: JoinJob, listing: Path, shift: Fraction, target: Path, scratch: Path) -> None:
-    joined = ffmpeg.input(file_url(listing), format="concat", safe=0, itsoffset=_decimal(max(shift, Fraction(0))))
-    source = safe_input(job.source, itsoffset=_decimal(max(-shift, Fraction(0))), **_part_options(job))
+def _mux(job: JoinJob, listing: Path, shifts: _Shifts, target: Path, scratch: Path) -> None:
+    later = max(shifts.picture, Fraction(0))
+    joined = ffmpeg.input(file_url(listing), format="concat", safe=0, itsoffset=_decimal(later))
+
+    def opened(earlier: Fraction) -> Any:
+        return safe_input(job.source, itsoffset=_decimal(later - shifts.picture - earlier), **_part_options(job))
+
+    source = opened(Fraction(0))
+    moved = {index: opened(earlier) for index, earlier in shifts.sound.items()}
 
     def build(source_index: int) -> Any:
-        streams, options = _streams_and_options(job, joined, source, source_index, scratch)
+        streams, options = _streams_and_options(job, joined, source, moved, source_index, scratch)
         made = ffmpeg.output(*streams, file_url(target), **options)
         # ffmpeg sets an input's zero by the streams in use: with its video in use too, it is the file's own. It also
         # keeps the source among the inputs where only its metadata is wanted.
@@ -128,18 +154,18 @@ def _mux(job: JoinJob, listing: Path, shift: Fraction, target: Path, scratch: Pa
 
 
 def _with_source_index(build: Callable[[int], Any], source: Path) -> Any:
-    """``build(i)`` with i the input number that the command line really gives to ``source``."""
+    """``build(i)`` with i an input number that the command line really gives to ``source``."""
     for index in (1, 0):
         node = build(index)
         command = arguments(node)
         inputs = [command[position + 1] for position, word in enumerate(command) if word == "-i"]
         if inputs[index] == file_url(source):
             return node
-    raise AssertionError("the source is one of two inputs")
+    raise AssertionError("the source is one of the first two inputs")
 
 
 def _streams_and_options(
-    job: JoinJob, joined: Any, source: Any, source_index: int, scratch: Path
+    job: JoinJob, joined: Any, source: Any, moved: dict[int, Any], source_index: int, scratch: Path
 ) -> tuple[list[Any], dict[str, Any]]:
     mkv = job.mux.container is Container.MKV
     streams = [joined["v:0"]]
@@ -163,7 +189,7 @@ def _streams_and_options(
         options["movflags"] = "use_metadata_tags" if job.mux.tag_keys else "0"
     for carried in job.mux.carried:
         number = len(streams)
-        streams.append(source[str(carried.stream.index)])
+        streams.append(moved.get(carried.stream.index, source)[str(carried.stream.index)])
         options[f"map_metadata:s:{number}"] = f"{source_index}:s:{carried.stream.index}"
         options[f"disposition:{number}"] = "+".join(carried.stream.dispositions) or "0"
         if carried.stream.title and not mkv:
@@ -230,14 +256,18 @@ def _initial_shift(job: JoinJob) -> Fraction:
     return job.plan.time_base.seconds(job.plan.first_pts) - job.report.start_time
 
 
-def _offset_error(job: JoinJob, muxed: Path, scratch: Path) -> Fraction:
-    """How much later than in the source the sound follows the picture, in seconds; 0 where there is no sound."""
+def _offset_errors(job: JoinJob, muxed: Path, scratch: Path) -> dict[int, Fraction]:
+    """How much later than in the source each sound track follows the picture, in seconds, by source stream index.
+
+    Tracks of which nothing can be said are left out.
+    """
     sound = {number: carried for number, carried in enumerate(job.mux.carried, 1) if carried.stream.kind == "audio"}
     if not sound:
-        return Fraction(0)
+        return {}
     made = list_packets(muxed, [0, *sound], scratch, job.name)
     first_frame = made[0].time_base.seconds(int(made[0].pts.min()))
     source_frame = job.plan.time_base.seconds(job.plan.first_pts)
+    errors: dict[int, Fraction] = {}
     for number, carried in sound.items():
         whole, part = job.audio[carried.stream.index], made[number]
         if not part.hashes:
@@ -247,8 +277,8 @@ def _offset_error(job: JoinJob, muxed: Path, scratch: Path) -> Fraction:
         converted = carried.codec != "copy" and not job.is_part
         position = 0 if converted else find_run(whole, part, source_frame + follows)
         if position is not None:
-            return follows - (whole.time(position) - source_frame)
-    return Fraction(0)
+            errors[carried.stream.index] = follows - (whole.time(position) - source_frame)
+    return errors
 
 
 def _decimal(seconds: Fraction) -> str:

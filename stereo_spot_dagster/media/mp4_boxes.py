@@ -109,6 +109,31 @@ def moov_is_first(path: Path) -> bool:
     return b"mdat" not in kinds or kinds.index(b"moov") < kinds.index(b"mdat")
 
 
+def ends_within_its_samples(path: Path) -> bool:
+    """Whether a file with its index in front says that its sample data goes on behind its end.
+
+    Fragments tell nothing of what comes behind them, and files of other kinds have no boxes: False for both.
+    """
+    kinds: list[bytes] = []
+    with path.open("rb") as reader:
+        length = reader.seek(0, os.SEEK_END)
+        start = 0
+        while start + 8 <= length and len(kinds) < _MOST_TOP_LEVEL_BOXES and b"moof" not in kinds:
+            reader.seek(start)
+            head = reader.read(16)
+            size, kind = int.from_bytes(head[:4], "big"), head[4:8]
+            if not kinds and kind not in (b"ftyp", b"moov", b"wide", b"free", b"skip"):
+                return False
+            size = int.from_bytes(head[8:], "big") if size == 1 else size
+            if kind == b"mdat" and b"moov" in kinds and start + size > length:
+                return True
+            if size < 8:
+                return False
+            kinds.append(kind)
+            start += size
+    return False
+
+
 class _Fragmented(Exception):
     """The file is fragmented."""
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
-import math
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from ..domain.errors import FfmpegFailed, InputRefused, ToolTimeout
+from ..domain.errors import FfmpegFailed, InputRefused, ToolTimeout, printable
 from ..domain.probe import OtherStream, ProbeReport, VideoStream
 from ..domain.timing import TimeBase
 from .first_picture import decoded_format, first_picture_side_data
 from .hdr import CONTENT_LIGHT, MASTERING_DISPLAY, content_light, mastering_display
+from .limits import MAX_CHAPTERS, MAX_FRAMES, MAX_PIXELS, MAX_RATE, MAX_SIDE, MAX_STREAMS
+from .mp4_boxes import ends_within_its_samples
+from .orientation import orientation
 from .process import INPUT_OPTIONS, file_url, read_output
+from .requirements import check_decoder
 from .tools import find_tools, version
+from .unreadable import explain
 
-# An uncompressed 8K frame with alpha is 133 MB; larger pictures are decompression bombs or not video.
-MAX_PIXELS = 8192 * 8192
-MAX_SIDE = 16384
 PROBE_TIMEOUT_S = 20.0
+# A true description of 256 streams and 10,000 chapters is a tenth of this.
+_DESCRIPTION_BYTES = 16 << 20
+# Tags go into records and, of sound tracks, onto ffmpeg's command line.
+_TAG_CHARACTERS = 1000
 _WITH_ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16")
+_DISPLAY_MATRIX = "Display Matrix"
 _HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 
 
@@ -39,7 +45,10 @@ def probe(path: Path, *, name: str | None = None) -> ProbeReport:
     if size == 0:
         raise InputRefused(name, "the file is empty (0 bytes)", "Copy or upload it again")
     document = describe(path, name)
+    if ends_within_its_samples(path):
+        raise InputRefused(name, "the file is truncated: it ends before its index says (incomplete)", "Copy it again")
     streams = document.get("streams", [])
+    _refuse_too_many(streams, document.get("chapters", []), name)
     chosen = _choose_video(streams, name)
     _refuse_unconvertible(chosen, name)
     _complete_description(path, chosen, name)
@@ -50,14 +59,18 @@ def probe(path: Path, *, name: str | None = None) -> ProbeReport:
         size_bytes=size,
         format_name=str(container.get("format_name", "")),
         duration_s=_seconds(container.get("duration")),
-        start_time=Fraction(str(container.get("start_time", "0"))),
+        start_time=_start_time(container),
         video=_video_stream(chosen),
-        others=tuple(_other_stream(stream, foreign) for stream in streams if stream is not chosen),
+        others=tuple(
+            _other_stream(stream, foreign) for stream in streams if stream is not chosen and not _is_empty(stream)
+        ),
         chapters=len(document.get("chapters", [])),
-        tags={str(key): str(value) for key, value in container.get("tags", {}).items()},
+        tags={str(key): _tag(value) or "" for key, value in container.get("tags", {}).items()},
         tool=version(find_tools().ffprobe),
     )
-    return report.model_copy(update={"warnings": _warnings(report)})
+    empty = [_other_stream(stream, foreign).label for stream in streams if _is_empty(stream)]
+    notes = tuple(f"{label} has nothing in it that can be read; it is left out" for label in empty) + _skewed(chosen)
+    return report.model_copy(update={"warnings": _warnings(report) + notes})
 
 
 def describe(path: Path, name: str) -> dict[str, Any]:
@@ -72,36 +85,21 @@ def describe(path: Path, name: str) -> dict[str, Any]:
     command += ["-show_format", "-show_streams", "-show_programs", "-show_chapters"]
     command += ["-of", "json", "-i", file_url(path)]
     try:
-        return json.loads(read_output(command, subject=name, timeout_s=PROBE_TIMEOUT_S))
+        said = read_output(command, subject=name, timeout_s=PROBE_TIMEOUT_S, limit_bytes=_DESCRIPTION_BYTES)
+        return json.loads(said)
     except ToolTimeout:
         raise InputRefused(name, "its header could not be read in time", "Check the file with a player") from None
     except FfmpegFailed as error:
-        raise InputRefused(name, *_explain(error.messages, path)) from None
+        words = explain(error.messages, path) if error.messages else (error.cause, "Check the file with a player")
+        raise InputRefused(name, *words) from None
     except json.JSONDecodeError:
         raise InputRefused(name, "its header cannot be read", "Check that it is a video file") from None
 
 
-def _explain(messages: str, path: Path) -> tuple[str, str]:
-    """ffprobe's words about an unreadable file as (cause, remedy) for the person who dropped it."""
-    said = messages.lower()
-    with path.open("rb") as file:
-        head = file.read(4096)
-    looks_like_mp4 = head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide")
-    if "moov atom not found" in said and looks_like_mp4:
-        return (
-            "the file is not complete: its index (moov atom) is missing, as after an interrupted copy or recording",
-            "Copy it again when it is finished, or repair it",
-        )
-    if head.lstrip()[:7] in (b"#EXTM3U", b"ffconca"):
-        return "it is a playlist, not a video file", "Drop the video files themselves"
-    if head.isascii() and b"\0" not in head:
-        return "it is a text file, not a video (no video data found)", "Drop a video file"
-    if "not in whitelist" in said or "format not on whitelist" in said:
-        return "this kind of file is not accepted (not a video file format)", "Convert it to MP4 or MKV first"
-    return (
-        "it is not a video file that can be read (invalid data)",
-        "Check it with a player, or copy it again",
-    )
+def _refuse_too_many(streams: list[dict[str, Any]], chapters: list[dict[str, Any]], name: str) -> None:
+    for count, limit, what in ((len(streams), MAX_STREAMS, "streams"), (len(chapters), MAX_CHAPTERS, "chapters")):
+        if count > limit:
+            raise InputRefused(name, f"it holds {count} {what}; the limit is {limit}", "Leave some of them out")
 
 
 def _choose_video(streams: list[dict[str, Any]], name: str) -> dict[str, Any]:
@@ -134,6 +132,15 @@ def _refuse_unconvertible(stream: dict[str, Any], name: str) -> None:
         )
     if width < 1 or height < 1:
         raise InputRefused(name, "its video has no pictures that can be decoded", "Check the file with a player")
+    rate = _ratio(stream.get("avg_frame_rate"), "/")
+    if rate and rate > MAX_RATE:
+        cause = f"its clock is wrong: it claims {float(rate):,.0f} pictures a second"
+        raise InputRefused(name, cause, "Check the file with a player")
+    frames = _number(stream.get("nb_frames"))
+    if frames and frames > MAX_FRAMES:
+        raise InputRefused(
+            name, f"it says that it has {frames:,} pictures; the limit is {MAX_FRAMES:,}", "Split it first"
+        )
     profile = _dolby_vision_profile(stream)
     if profile == 5:
         raise InputRefused(
@@ -148,7 +155,9 @@ def _complete_description(path: Path, stream: dict[str, Any], name: str) -> None
 
     Raises:
         InputRefused: its first picture cannot be decoded.
+        ToolUnavailable: this ffmpeg has no decoder for it.
     """
+    check_decoder(str(stream["codec_name"]), name)
     if not stream.get("pix_fmt"):
         # Some builds of ffprobe have fewer decoders (AV1, PNG) than the ffmpeg beside them.
         stream["pix_fmt"] = decoded_format(path, int(stream["index"]), name)
@@ -166,7 +175,7 @@ def _foreign_streams(programs: list[dict[str, Any]], film: dict[str, Any]) -> se
 def _video_stream(stream: dict[str, Any]) -> VideoStream:
     tags = stream.get("tags", {})
     side_data = {entry.get("side_data_type", ""): entry for entry in stream.get("side_data_list", [])}
-    rotation, mirrored = _orientation(side_data.get("Display Matrix"))
+    turned = orientation(side_data.get(_DISPLAY_MATRIX))
     spherical = side_data.get("Spherical Mapping", {}).get("projection")
     stereo = side_data.get("Stereo 3D", {}).get("type")
     return VideoStream(
@@ -177,8 +186,8 @@ def _video_stream(stream: dict[str, Any]) -> VideoStream:
         pix_fmt=stream["pix_fmt"],
         time_base=_usable_time_base(stream.get("time_base", "1/90000")),
         sar=_ratio(stream.get("sample_aspect_ratio"), ":") or Fraction(1),
-        rotation=rotation,
-        mirrored=mirrored,
+        rotation=turned.rotation,
+        mirrored=turned.mirrored,
         color_matrix=_word(stream.get("color_space")),
         color_range=_word(stream.get("color_range")),
         color_transfer=_word(stream.get("color_transfer")),
@@ -188,9 +197,9 @@ def _video_stream(stream: dict[str, Any]) -> VideoStream:
         frame_rate=_frame_rate(stream),
         start_pts=stream.get("start_pts"),
         duration_s=_seconds(stream.get("duration")),
-        language=tags.get("language"),
-        title=tags.get("title"),
-        timecode=tags.get("timecode"),
+        language=_word_of_language(tags.get("language")),
+        title=_tag(tags.get("title")),
+        timecode=_tag(tags.get("timecode")),
         # WebM keeps it beside the pictures, unknown to the decoder.
         alpha=stream["pix_fmt"].startswith(_WITH_ALPHA) or tags.get("alpha_mode") == "1",
         mastering_display=mastering_display(side_data.get(MASTERING_DISPLAY)),
@@ -209,37 +218,24 @@ def _other_stream(stream: dict[str, Any], foreign: set[int]) -> OtherStream:
         kind=str(stream.get("codec_type", "data")),
         codec=str(stream.get("codec_name", "")),
         codec_tag=str(stream.get("codec_tag_string", "")),
-        language=tags.get("language"),
-        title=tags.get("title"),
+        language=_word_of_language(tags.get("language")),
+        title=_tag(tags.get("title")),
         cover=_is_cover(stream),
         foreign=stream["index"] in foreign,
-        file_name=tags.get("filename"),
-        mime_type=tags.get("mimetype"),
+        file_name=_tag(tags.get("filename")),
+        mime_type=_tag(tags.get("mimetype")),
         dispositions=tuple(name for name, value in dispositions.items() if value),
     )
 
 
+def _is_empty(stream: dict[str, Any]) -> bool:
+    """A broadcast announces its sound before it comes: of what was cut off before, nothing is known."""
+    known = stream.get("codec_name") not in (None, "", "none", "unknown") and _number(stream.get("sample_rate"))
+    return stream.get("codec_type") == "audio" and not known
+
+
 def _is_cover(stream: dict[str, Any]) -> bool:
     return bool(stream.get("disposition", {}).get("attached_pic"))
-
-
-def _orientation(matrix: dict[str, Any] | None) -> tuple[int, bool]:
-    """Clockwise rotation (0, 90, 180, 270) and mirroring of an ffprobe display matrix.
-
-    ffprobe prints the nine 16.16 numbers row by row: ``a b u / c d v / x y w``; a player maps (x, y) to
-    (a x + c y, b x + d y) (ISO/IEC 14496-12, 8.3.2). A negative determinant means mirrored.
-    """
-    if matrix is None:
-        return 0, False
-    numbers = [int(word) for line in str(matrix.get("displaymatrix", "")).splitlines() for word in line.split()[1:]]
-    if len(numbers) != 9:
-        return (-round(float(matrix.get("rotation", 0)) / 90) * 90) % 360, False
-    a, b, c, d = numbers[0], numbers[1], numbers[3], numbers[4]
-    mirrored = a * d - b * c < 0
-    if mirrored:
-        a, b = -a, -b
-    angle = round(math.degrees(math.atan2(b, a)) / 90) * 90
-    return angle % 360, mirrored
 
 
 def _usable_time_base(text: str) -> TimeBase:
@@ -263,12 +259,42 @@ def _dolby_vision_profile(stream: dict[str, Any]) -> int | None:
     return None
 
 
+def _tag(text: Any) -> str | None:
+    """A tag of a length that tags have."""
+    return None if text is None else str(text)[:_TAG_CHARACTERS]
+
+
+def _word_of_language(text: Any) -> str | None:
+    """It is shown to people with the stream that it belongs to."""
+    tag = _tag(text)
+    return None if tag is None else printable(tag)
+
+
+def _number(text: Any) -> int | None:
+    return int(str(text)) if str(text).isdecimal() else None
+
+
+def _start_time(container: dict[str, Any]) -> Fraction:
+    try:
+        return Fraction(str(container.get("start_time", "0")))
+    except ValueError:
+        return Fraction(0)
+
+
 def _ratio(text: str | None, separator: str) -> Fraction | None:
     try:
         numerator, denominator = (int(part) for part in str(text).split(separator))
     except ValueError:
         return None
     return Fraction(numerator, denominator) if numerator > 0 and denominator > 0 else None
+
+
+def _skewed(stream: dict[str, Any]) -> tuple[str, ...]:
+    matrices = [entry for entry in stream.get("side_data_list", []) if entry.get("side_data_type") == _DISPLAY_MATRIX]
+    odd = any(orientation(matrix).skewed for matrix in matrices)
+    return (
+        ("it asks players to turn it by an angle that is not a right one; it is left as it is stored",) if odd else ()
+    )
 
 
 def _word(text: str | None) -> str | None:

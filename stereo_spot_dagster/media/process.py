@@ -11,13 +11,14 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 import ffmpeg
 
 from ..domain.errors import FfmpegFailed, ToolTimeout
+from .limits import MAX_PIXELS, ChildLimits, set_limits
 from .tools import find_tools
 
 # Containers that hold one file's own media. Playlists, concat scripts, image sequences and network manifests are not
@@ -26,9 +27,22 @@ SAFE_DEMUXERS = (
     "mov,matroska,avi,mpegts,mpeg,mpegvideo,h264,hevc,gif,flv,live_flv,asf,ogg,dv,mxf,ivf,obu,av1,vc1,m4v,nut,y4m,"
     "yuv4mpegpipe,rm,wtv,swf,nsv,amr,aac,mp3,wav,flac,h263,h261,cavsvideo,dirac,dnxhd"
 )
-INPUT_OPTIONS: dict[str, Any] = {"protocol_whitelist": "file", "format_whitelist": SAFE_DEMUXERS}
+# No decoder makes a larger picture either, wherever in the stream one is announced.
+INPUT_OPTIONS: dict[str, Any] = {
+    "protocol_whitelist": "file",
+    "format_whitelist": SAFE_DEMUXERS,
+    "max_pixels": MAX_PIXELS,
+}
 
 _STDERR_KEPT = 64 * 1024
+# What is still in an encoder when it has got its last picture may take it as long as many pictures did.
+_STALLS_AT_THE_END = 10
+# How the kernel ends a process that goes beyond its limits.
+_OVER_THE_LIMIT = {
+    signal.SIGXCPU: "used more processor time than it may",
+    signal.SIGXFSZ: "wrote a larger file than it may",
+    signal.SIGKILL: "was killed, perhaps for want of memory",
+}
 _REPEATED = re.compile(r"^(-(?:attach|metadata)[a-z0-9:]*)#\d+$")
 
 
@@ -62,10 +76,12 @@ class Child:
     Args:
         command: the argument list; never a shell string.
         subject: the file it is about, for errors.
-        timeout_s: the child is killed after this long; None for no limit.
-        stall_s: the child is killed when its pipes have been idle for this long (see :meth:`touch`).
+        timeout_s: the child is killed after this long.
+        stall_s: the child is killed when we have waited this long for it to take or to give data. At least one of the
+            two is given.
         stdin: give the child a pipe to read from.
         stdout: give the child a pipe to write to.
+        limits: what it may use at most; by default as much as ``timeout_s`` allows.
     """
 
     def __init__(
@@ -77,11 +93,16 @@ class Child:
         stall_s: float | None = None,
         stdin: bool = False,
         stdout: bool = False,
+        limits: ChildLimits | None = None,
     ) -> None:
+        if timeout_s is None and stall_s is None:
+            raise ValueError("a child without a limit of time could hang for ever")
         self.subject = subject
         self._timed_out = False
         self._stopped = False
-        self._touched = time.monotonic()
+        self._stall_s = stall_s
+        # When it is to be killed, while we wait for it: a child may not be blamed for the time that we take.
+        self._stalled_at: float | None = None
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 closed in __exit__
         self._process = subprocess.Popen(
             list(command),
@@ -91,22 +112,40 @@ class Child:
             start_new_session=True,
             bufsize=0,
         )
+        set_limits(self._process.pid, limits or ChildLimits.lasting(timeout_s))
         for stream in (self._process.stdin, self._process.stdout):
             if stream is not None:
                 _widen(stream)
         self._ended = threading.Event()
-        if timeout_s is not None or stall_s is not None:
-            threading.Thread(target=self._watch, args=(timeout_s, stall_s), daemon=True).start()
+        threading.Thread(target=self._watch, args=(timeout_s,), daemon=True).start()
 
     @property
-    def stdin(self) -> IO[bytes]:
-        assert self._process.stdin is not None
-        return self._process.stdin
+    def pid(self) -> int:
+        return self._process.pid
 
-    @property
-    def stdout(self) -> IO[bytes]:
+    def read_into(self, buffer: memoryview) -> int:
+        """Fill ``buffer`` from the child's stdout; fewer bytes than its length means that the pipe has ended."""
         assert self._process.stdout is not None
-        return self._process.stdout
+        filled = 0
+        while filled < len(buffer):
+            with self._waiting():
+                count = self._process.stdout.readinto(buffer[filled:])  # type: ignore[attr-defined]
+            if not count:
+                break
+            filled += count
+        return filled
+
+    def write(self, data: memoryview) -> None:
+        """Give all of ``data`` to the child's stdin.
+
+        Raises:
+            BrokenPipeError: it takes no more; :meth:`finish` tells why.
+        """
+        assert self._process.stdin is not None
+        while data:
+            with self._waiting():
+                count = self._process.stdin.write(data)
+            data = data[count:]
 
     def __enter__(self) -> Child:
         return self
@@ -138,13 +177,14 @@ class Child:
             if stream is not None:
                 with contextlib.suppress(BrokenPipeError):
                     stream.close()
-        status = self._process.wait()
+        with self._waiting(_STALLS_AT_THE_END):
+            status = self._process.wait()
         self._ended.set()
         messages = self.messages()
         if self._timed_out:
             raise ToolTimeout(self.subject, "ffmpeg took too long and was stopped", "Check the file with a player")
         if status != 0:
-            said = last_words(messages) or f"exit status {status}"
+            said = _end_by_signal(status) or last_words(messages) or f"exit status {status}"
             raise FfmpegFailed(self.subject, f"ffmpeg failed: {said}", messages=messages)
         return messages
 
@@ -165,16 +205,19 @@ class Child:
                 with contextlib.suppress(OSError):
                     stream.close()
 
-    def touch(self) -> None:
-        """Say that data has moved: the stall clock starts anew."""
-        self._touched = time.monotonic()
+    @contextlib.contextmanager
+    def _waiting(self, patience: int = 1) -> Iterator[None]:
+        """While we wait for the child, for at most ``patience`` times the stall limit."""
+        if self._stall_s is not None:
+            self._stalled_at = time.monotonic() + self._stall_s * patience
+        yield
+        self._stalled_at = None
 
-    def _watch(self, timeout_s: float | None, stall_s: float | None) -> None:
-        started = time.monotonic()
+    def _watch(self, timeout_s: float | None) -> None:
+        late_at = time.monotonic() + timeout_s if timeout_s is not None else None
         while not self._ended.wait(1.0):
-            now = time.monotonic()
-            late = timeout_s is not None and now - started > timeout_s
-            if late or (stall_s is not None and now - self._touched > stall_s):
+            now, ends = time.monotonic(), (late_at, self._stalled_at)
+            if any(end is not None and now > end for end in ends):
                 self._timed_out = True
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
@@ -187,7 +230,7 @@ def _widen(pipe: IO[bytes]) -> None:
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, 1 << 20)
 
 
-def run(node: Any, *, subject: str, timeout_s: float | None = None) -> str:
+def run(node: Any, *, subject: str, timeout_s: float = 600.0) -> str:
     """Run an ffmpeg-python output node to its end and return its messages.
 
     Raises:
@@ -210,30 +253,13 @@ def read_output(command: Sequence[str], *, subject: str, timeout_s: float, limit
         FfmpegFailed: it failed or wrote more than ``limit_bytes``.
     """
     with Child(command, subject=subject, timeout_s=timeout_s, stdout=True) as child:
-        parts: list[bytes] = []
-        size = 0
-        while block := child.stdout.read(1 << 20):
-            size += len(block)
-            if size > limit_bytes:
+        said, block = bytearray(), memoryview(bytearray(1 << 20))
+        while count := child.read_into(block):
+            said += block[:count]
+            if len(said) > limit_bytes:
                 raise FfmpegFailed(subject, "its description is too large to be true", "Check the file with a player")
-            parts.append(block)
         child.finish()
-    return b"".join(parts)
-
-
-def read_exactly(stream: IO[bytes], buffer: memoryview, touch: Callable[[], None]) -> int:
-    """Fill ``buffer`` from a pipe; fewer bytes than its length means that the pipe has ended.
-
-    ``touch`` is called for each piece that arrives.
-    """
-    filled = 0
-    while filled < len(buffer):
-        count = stream.readinto(buffer[filled:])  # type: ignore[attr-defined]
-        if not count:
-            break
-        filled += count
-        touch()
-    return filled
+    return bytes(said)
 
 
 def last_words(messages: str) -> str:
@@ -243,16 +269,32 @@ def last_words(messages: str) -> str:
         "Conversion failed",
         "Error opening output files",
         "Error while filtering",
+        "Error opening input files",
         "Exiting",
         "Last message",
+        "Task finished with error code",
+        "Terminating thread with return code",
+        "Could not open encoder before EOF",
+        "Nothing was written into output file",
+        "frame=",
+        "size=",
     )
-    telling = [line for line in lines if not line.startswith(noise)] or lines
-    if not telling:
+    texts = [_without_prefix(line) for line in lines]
+    telling = [text for text in texts if not text.startswith(noise)] or texts
+    return telling[-1][:300] if telling else ""
+
+
+def _without_prefix(line: str) -> str:
+    while line.startswith("[") and "]" in line:
+        line = line.partition("]")[2].strip()
+    return line
+
+
+def _end_by_signal(status: int) -> str:
+    """What a process that a signal ended died of; empty if it ended by itself."""
+    if status >= 0:
         return ""
-    text = telling[-1]
-    while text.startswith("[") and "]" in text:
-        text = text.partition("]")[2].strip()
-    return text[:300]
+    return _OVER_THE_LIMIT.get(signal.Signals(-status), f"it crashed ({signal.Signals(-status).name})")
 
 
 @contextlib.contextmanager

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domain.errors import FfmpegFailed, InputRefused
+from ..domain.errors import FfmpegFailed, InputRefused, ToolTimeout
 from ..domain.probe import ProbeReport, WorkingPicture
 from ..domain.timing import TimeBase
 from .cuts import CutDetector
 from .frame_times import NO_PTS, settle_times
 from .framecrc import FramecrcRows, read_framecrc
+from .limits import MAX_FRAMES, ChildLimits
 from .picture import FilterStep
-from .process import Child, arguments, file_url, read_exactly, safe_input
+from .process import Child, arguments, file_url, safe_input
 
 SMALL_WIDTH, SMALL_HEIGHT = 64, 36
 _SMALL_BATCH = 32
 STALL_S = 120.0
+# A film decodes many times faster than this. A small file that keeps a decoder busy for hours is made for that.
+_PATIENCE_S, _LEAST_BYTES_A_S = 7200.0, 10_000
+_LONGEST_SHOWN_S = 24 * 3600.0
+_TABLE_BYTES = 4 << 30
 # Sound may go on for a while after the last picture; hours of it are a wrong header.
 _BELIEVABLE_EXCESS_S = 10.0
 # What Matroska says at the end of a file that was cut off; this much may be lost with its last packets.
@@ -37,6 +43,9 @@ _DAMAGE_SIGNS = (
     "missing reference",
     "error submitting packet to decoder",
 )
+
+# What makes ffmpeg give up, of that which is the file's fault.
+_FAULTS_OF_THE_FILE = ("decode error rate", "invalid data", "error submitting packet", "error while decoding")
 
 Progress = Callable[[int], None]
 
@@ -104,12 +113,15 @@ class Scan:
         frames: a row for each decoded frame.
         packets: the stream's packets; None where they have no usable timestamps.
         uniform: False if the size of the pictures changes within the stream.
+        damaged: True if the decoder complained: what it makes up for missing data is the same again only if it decodes
+            from the beginning in one thread.
         warnings: repairs and oddities, in words.
     """
 
     frames: FrameTable
     packets: PacketTable | None
     uniform: bool
+    damaged: bool
     warnings: tuple[str, ...]
 
 
@@ -126,41 +138,78 @@ def scan(
         progress: called with the number of frames seen so far.
 
     Raises:
-        InputRefused: not one frame can be decoded, or the file is cut off.
+        InputRefused: not one frame can be decoded, the file is cut off, or it holds out of all measure much.
     """
     name = report.file_name
     frame_list, packet_list = scratch / "frames.txt", scratch / "packets.txt"
-    node = _command(path, report, picture, frame_list, packet_list)
-    cuts, shots, seen = CutDetector(), [], 0
-    buffer = bytearray(SMALL_WIDTH * SMALL_HEIGHT * _SMALL_BATCH)
-    try:
-        with Child(arguments(node), subject=name, stdout=True, stall_s=STALL_S) as child:
-            while size := read_exactly(child.stdout, memoryview(buffer), child.touch):
-                small = np.frombuffer(buffer, np.uint8, size - size % (SMALL_WIDTH * SMALL_HEIGHT))
-                small = small.reshape(-1, SMALL_HEIGHT, SMALL_WIDTH)
-                shots.append(cuts.process(small))
-                seen += len(small)
-                if progress:
-                    progress(seen)
-            messages = child.finish()
-    except FfmpegFailed as error:
-        if seen:
-            raise
-        raise InputRefused(
-            name, f"its video cannot be decoded ({error.cause})", "Check the file with a player"
-        ) from None
-    shots.append(cuts.finish())
+    scene_starts, messages = _decode(path, report, picture, (frame_list, packet_list), progress)
+    damaged = _decoder_complained(messages, report.video.codec)
+    if damaged:
+        scene_starts, messages = _decode(path, report, picture, (frame_list, packet_list), progress, threads=1)
     rows = read_framecrc(frame_list)
     if not len(rows.pts):
         raise InputRefused(name, "not one picture of its video can be decoded", "Check the file with a player")
     packet_rows = read_framecrc(packet_list)
     times = settle_times(rows, packet_rows, report.video)
-    scene_start = np.concatenate(shots)[: len(times.pts)]
-    frames = FrameTable(rows.time_base, times.pts, rows.crc, scene_start, times.last_duration)
+    frames = FrameTable(rows.time_base, times.pts, rows.crc, scene_starts[: len(times.pts)], times.last_duration)
+    _refuse_wrong_clock(name, frames)
     _refuse_cut_off(report, frames, messages)
     uniform = bool((rows.size == rows.size[0]).all())
     warnings = times.warnings + _oddities(messages, report, frames, packet_rows, uniform)
-    return Scan(frames, _packet_table(packet_rows, rows.time_base), uniform, warnings)
+    packets = _packet_table(packet_rows, rows.time_base)
+    return Scan(frames, packets, uniform, damaged, warnings)
+
+
+def _decode(
+    path: Path,
+    report: ProbeReport,
+    picture: WorkingPicture,
+    lists: tuple[Path, Path],
+    progress: Progress | None,
+    **options: int,
+) -> tuple[NDArray[np.bool_], str]:
+    """Decode the film into ``lists`` (frames, packets).
+
+    Args:
+        path, report, picture, progress: as for :func:`scan`.
+        lists: the tables to write.
+        options: for the decoder.
+
+    Returns:
+        ``[N]`` True for the first frame of each shot, and ffmpeg's messages.
+    """
+    name, cuts, shots, seen = report.file_name, CutDetector(), [], 0
+    command = arguments(_command(path, report, picture, *lists, **options))
+    buffer = bytearray(SMALL_WIDTH * SMALL_HEIGHT * _SMALL_BATCH)
+    limit_s = _PATIENCE_S + report.size_bytes / _LEAST_BYTES_A_S
+    limits = replace(ChildLimits.lasting(limit_s), file_bytes=_TABLE_BYTES)
+    try:
+        with Child(command, subject=name, stdout=True, stall_s=STALL_S, timeout_s=limit_s, limits=limits) as child:
+            while size := child.read_into(memoryview(buffer)):
+                small = np.frombuffer(buffer, np.uint8, size - size % (SMALL_WIDTH * SMALL_HEIGHT))
+                small = small.reshape(-1, SMALL_HEIGHT, SMALL_WIDTH)
+                shots.append(cuts.process(small))
+                seen += len(small)
+                if seen > MAX_FRAMES:
+                    raise InputRefused(name, f"it has more than {MAX_FRAMES:,} pictures", "Split it first")
+                if progress:
+                    progress(seen)
+            messages = child.finish()
+    except ToolTimeout:
+        words = "its video takes too long to decode for a file of its size"
+        raise InputRefused(name, words, "Check the file with a player") from None
+    except FfmpegFailed as error:
+        if seen and not any(fault in error.messages.lower() for fault in _FAULTS_OF_THE_FILE):
+            raise
+        words = "most of its video cannot be decoded" if seen else f"its video cannot be decoded ({error.cause})"
+        raise InputRefused(name, words, "Check the file with a player") from None
+    shots.append(cuts.finish())
+    return np.concatenate(shots), messages
+
+
+def _decoder_complained(messages: str, codec: str) -> bool:
+    """Whether a decoder, not only a demuxer, said something; ffmpeg 5 names the codec, later ones also the decoder."""
+    return bool(re.search(rf"^\[({re.escape(codec)} @|vist#|dec:)|\[dec:", messages, re.MULTILINE))
 
 
 def apply_filters(node, steps: tuple[FilterStep, ...]):
@@ -170,11 +219,13 @@ def apply_filters(node, steps: tuple[FilterStep, ...]):
     return node
 
 
-def _command(path: Path, report: ProbeReport, picture: WorkingPicture, frame_list: Path, packet_list: Path):
+def _command(
+    path: Path, report: ProbeReport, picture: WorkingPicture, frame_list: Path, packet_list: Path, **options: int
+):
     video = report.video
     base = f"{video.time_base.numerator}:{video.time_base.denominator}"
     # Timestamps stay as they are in the file; rotation is done by our own filters, where it is part of the proof.
-    source = safe_input(path, noautorotate=None, copyts=None)
+    source = safe_input(path, noautorotate=None, copyts=None, **options)
     decoded = apply_filters(source[str(video.index)], picture.filters).split()
     # Without automatic scaling a change of size within the stream shows in the table.
     passthrough = {"fps_mode": "passthrough", "enc_time_base:v": base, "noautoscale": None}
@@ -207,6 +258,13 @@ def _refuse_cut_off(report: ProbeReport, frames: FrameTable, messages: str) -> N
         raise InputRefused(
             report.file_name, "the file is truncated: it ends before its index says (incomplete)", "Copy it again"
         )
+
+
+def _refuse_wrong_clock(name: str, frames: FrameTable) -> None:
+    longest_s = float(frames.time_base.seconds(int(np.diff(frames.pts).max()))) if len(frames) > 1 else 0.0
+    if longest_s > _LONGEST_SHOWN_S:
+        words = f"its clock is wrong: it says that a picture is shown for {longest_s / 3600:,.0f} hours"
+        raise InputRefused(name, words, "Check the file with a player")
 
 
 def _end_s(frames: FrameTable) -> float:

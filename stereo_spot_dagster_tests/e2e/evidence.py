@@ -97,6 +97,16 @@ class Evidence:
         shown = self.packets[self.video["index"]]
         return sorted(packet.time_s for packet in shown if packet.time_s is not None and not packet.hidden)
 
+    def decoded_times(self) -> list[Fraction | None]:
+        """Time in seconds of each picture that ffmpeg decodes, in the order in which it shows them."""
+        words = ("-map", f"0:{self.video['index']}", "-fps_mode", "passthrough", "-f", "framecrc", "-enc_time_base:v")
+        listed = self._ffmpeg(*words, self.video["time_base"].replace("/", ":"), "-", before=("-copyts",))
+        lines = listed.stdout.decode("ascii", "replace").splitlines()
+        found = next((line for line in lines if line.startswith("#tb 0:")), "#tb 0: 1/90000")
+        tick = Fraction(found.partition(": ")[2])
+        pts = [int(line.split(",")[2]) for line in lines if line and not line.startswith("#")]
+        return [value * tick if value > -(1 << 62) else None for value in pts]
+
     @cached_property
     def first_frame(self) -> dict[str, Any]:
         """ffprobe's description of the first picture, with its side data."""
@@ -145,6 +155,8 @@ class Evidence:
         return done.stdout.decode("utf-8", "replace")
 
     def _ffmpeg(self, *words: str, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[bytes]:
+        # In one thread a decoder makes the same of damaged data each time.
+        before = ("-threads", "1", *before)
         command = [find_tools().ffmpeg, "-nostdin", "-v", "error", *before, "-i", f"file:{self.path.absolute()}"]
         return subprocess.run([*command, *words], capture_output=True, timeout=_TIMEOUT_S, check=False)
 

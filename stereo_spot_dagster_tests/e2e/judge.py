@@ -80,14 +80,15 @@ def judge_result(case: Case, result: Path, warnings: str) -> list[str]:
         warnings: what the program said while it worked.
     """
     source, made = Evidence(case.path, case.video["index"]), Evidence(result)
-    problems = _pictures(case, made) + _times(case, made) + _geometry(case, made) + _color(case, source, made)
+    problems = judge_pictures(case, made) + _times(case, made) + _geometry(case, made) + _color(case, source, made)
     problems += _audio(case, source, made) + _subtitles(case, source, made) + _rest(case, source, made)
     if case.verdict == "warn" and not warnings.strip():
         problems.append("nothing was said about what is odd")
     return problems
 
 
-def _pictures(case: Case, made: Evidence) -> list[str]:
+def judge_pictures(case: Case, made: Evidence) -> list[str]:
+    """Both eyes show the planned frames in their order, told by the number that is drawn into each."""
     pictures, complaints = made.gray_pictures()
     problems = [f"it does not decode cleanly: {complaints[:200]}"] if complaints.strip() else []
     if len(pictures) != case.video["frames"]:
@@ -225,7 +226,7 @@ def _samples(
     whole, part = source.packets[truth["index"]], made.packets[track["index"]]
     label = f"audio {position}"
     first_frame = (case.video["pts"] or [0])[0] * Fraction(case.video["time_base"])
-    if _packets_digest(part) != truth["packets_sha256"]:
+    if packets_digest(part) != truth["packets_sha256"]:
         hidden = len(whole) - len(part)
         if truth["codec"].startswith("pcm_"):
             if source.sample_digest(position) != made.sample_digest(position):
@@ -312,7 +313,7 @@ def _plain(value: str | None) -> str | None:
     return re.sub(r"\.0+Z$", "Z", value) if value else value
 
 
-def _packets_digest(packets: list[Packet]) -> str:
+def packets_digest(packets: list[Packet]) -> str:
     return hashlib.sha256("\n".join(f"SHA256:{packet.sha256}" for packet in packets).encode()).hexdigest()
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from stereo_spot_dagster.domain.checks import CheckOutcome
+from stereo_spot_dagster.domain.layout import Layout
 from stereo_spot_dagster.domain.plan import Segment, SegmentPlan
 from stereo_spot_dagster.domain.probe import ProbeReport, WorkingPicture
 from stereo_spot_dagster.domain.settings import Codec, Container
@@ -22,7 +23,7 @@ from stereo_spot_dagster.media.picture import working_picture
 from stereo_spot_dagster.media.plan import choose_part, plan_segments
 from stereo_spot_dagster.media.probe import probe
 from stereo_spot_dagster.media.scan import FrameTable, Scan, scan
-from stereo_spot_dagster.media.verify import check_final
+from stereo_spot_dagster.verify import Announced, Film, Order, verify
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,25 @@ def convert(
     )
     target = scratch / f"result.{mux.container.value}"
     join(job, target, scratch)
-    return target, job, check_final(job, target, Codec.H264, scratch)
+    return target, job, check(job, target, scratch, start_s, end_s)
+
+
+def check(
+    job: JoinJob, result: Path, scratch: Path, start_s: float | None = None, end_s: float | None = None
+) -> list[CheckOutcome]:
+    """What an independent comparison of a result with its source finds; losses that the mux plan names are none."""
+    kept = {stream.index for stream in (*job.mux.covers, *job.mux.attachments)}
+    kept |= {carried.stream.index for carried in job.mux.carried}
+    lost = frozenset(stream.index for stream in job.report.others if stream.index not in kept)
+    order = Order(
+        source=Film(job.source),
+        result=Film(result),
+        layout=Layout.FULL_SBS,
+        start_s=start_s,
+        end_s=end_s,
+        announced=Announced(lost, job.mux.notices),
+    )
+    return [finding.outcome for finding in verify(order, scratch).findings]
 
 
 def _proved(

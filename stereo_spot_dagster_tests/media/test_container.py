@@ -72,7 +72,8 @@ def test_sound_without_a_place_in_the_container_becomes_lossless_and_that_is_sai
 ) -> None:
     mux = plan_mux(report(stream("audio", codec)), container)
     assert [carried.codec for carried in mux.carried] == ["flac"]
-    assert "carried as FLAC" in mux.left_out[0]
+    assert "carried as FLAC" in mux.converted[0]
+    assert mux.left_out == ()
 
 
 def test_bitmap_subtitles_are_never_promised_to_mp4() -> None:

@@ -14,6 +14,8 @@ from ..e2e.evidence import Evidence
 from .conftest import Studio
 from .flat import Cut, Scanned, cut_by_copy, cut_by_mezzanine, look
 
+pytestmark = pytest.mark.other_ffmpeg
+
 OPEN_GOP = "keyint=20:bframes=3:b-pyramid=normal:open-gop=1"
 
 

@@ -15,6 +15,8 @@ from ..e2e.evidence import Evidence
 from .conftest import Studio
 from .flat import convert
 
+pytestmark = pytest.mark.other_ffmpeg
+
 MASTER = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,1)"
 SIDE_DATA = {
     "red_x": "34000/50000", "red_y": "16000/50000", "green_x": "13250/50000", "green_y": "34500/50000",

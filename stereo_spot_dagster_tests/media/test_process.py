@@ -23,7 +23,8 @@ from stereo_spot_dagster.media.process import (
 
 from .conftest import Studio
 
-PARENT = "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']); print(p.pid, flush=True); time.sleep(60)"
+PARENT = "import subprocess, sys, time; p = subprocess.Popen(['sleep', '60']); print(f'{p.pid:9}', flush=True);"
+PARENT += "time.sleep(60)"
 
 
 def is_alive(pid: int) -> bool:
@@ -34,9 +35,11 @@ def is_alive(pid: int) -> bool:
 
 
 def test_leaving_by_an_error_kills_the_child_and_its_own_children() -> None:
-    child = Child([sys.executable, "-c", PARENT], subject="a", stdout=True)
+    child = Child([sys.executable, "-c", PARENT], subject="a", stdout=True, timeout_s=60)
     child.__enter__()
-    grandchild = int(child.stdout.readline())
+    said = bytearray(10)
+    child.read_into(memoryview(said))
+    grandchild = int(said)
     assert is_alive(grandchild)
     child.__exit__(RuntimeError, RuntimeError(), None)
     deadline = time.monotonic() + 5

@@ -15,7 +15,6 @@ from stereo_spot_dagster.stereo.layouts.transfer import transfer_curve
 
 from .test_layouts import ffmpeg_filtered, side_by_side
 
-BT601 = ColorSpace(matrix="smpte170m")
 KR_KB = {"smpte170m": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020nc": (0.2627, 0.0593)}
 FORMATS = [PixelFormat(8, 0, 0), PixelFormat(10, 0, 0), PixelFormat(12, 0, 0)]
 
@@ -76,14 +75,16 @@ def decoded(frame: Frame, color: ColorSpace) -> np.ndarray:
         (Layout.ANAGLYPH_GRAY, "arcg"),
     ],
 )
-def test_anaglyphs_of_coded_values_agree_with_ffmpeg(layout, ffmpeg_layout):
+@pytest.mark.parametrize("full_range", [False, True], ids=["limited", "full"])
+def test_anaglyphs_of_coded_values_agree_with_ffmpeg(layout, ffmpeg_layout, full_range):
     # BT.601, because ffmpeg's gray is always weighted by its luma coefficients.
-    fmt = FORMATS[0]
-    left, right = (eye_of_rgb(random_rgb(seed), fmt, BT601) for seed in (1, 2))
-    ours = decoded(mixed(layout, left, right, BT601), BT601) * 255
+    fmt, color = FORMATS[0], ColorSpace(matrix="smpte170m", full_range=full_range)
+    left, right = (eye_of_rgb(random_rgb(seed), fmt, color) for seed in (1, 2))
+    ours = decoded(mixed(layout, left, right, color), color) * 255
 
+    in_range = "full" if full_range else "limited"
     graph = (
-        "scale=in_color_matrix=smpte170m:in_range=limited:out_range=full:flags=accurate_rnd+full_chroma_int,"
+        f"scale=in_color_matrix=smpte170m:in_range={in_range}:out_range=full:flags=accurate_rnd+full_chroma_int,"
         f"format=gbrp,format=rgb24,stereo3d=sbsl:{ffmpeg_layout}"
     )
     (theirs,) = ffmpeg_filtered(side_by_side(left, right), graph, "rgb24", [(32, 64, 3)])
@@ -213,6 +214,20 @@ def test_chroma_of_a_subsampled_anaglyph_is_the_mean_over_its_block():
     for plane, full in zip(made.planes[1:], whole.planes[1:], strict=True):
         means = full.reshape(8, 2, 16, 2).mean(axis=(1, 3))
         assert np.abs(plane - means).max() <= 1.0
+
+
+@pytest.mark.parametrize("fmt", [PixelFormat(), PixelFormat(10), PixelFormat(8, 1, 0)], ids=lambda f: f.ffmpeg_name)
+def test_chroma_of_a_subsampled_anaglyph_stays_in_its_place(fmt):
+    # A soft picture whose eyes are equal: the full-colour anaglyph is the picture, unless its chroma has moved.
+    unit = 2 ** (fmt.bit_depth - 8)
+    luma, u, v = (np.indices(shape) for shape in fmt.plane_shapes(64, 32))
+    planes = (unit * (90 + luma[1] // 2 + luma[0]), unit * (96 + 2 * u[1]), unit * (112 + v[0] + v[1] // 2))
+    eye = Frame(tuple(np.ascontiguousarray(plane.astype(fmt.dtype)) for plane in planes), fmt)
+    made = mixed(Layout.ANAGLYPH_COLOR, eye, eye, ColorSpace())
+    for plane, before in zip(made.planes, eye.planes, strict=True):
+        # Interpolation has no neighbour to look at on the rim.
+        inside = np.s_[2:-2, 2:-2]
+        assert np.abs(plane.astype(int) - before)[inside].max() <= 1
 
 
 def test_two_videos_can_be_mixed_at_the_same_time():
