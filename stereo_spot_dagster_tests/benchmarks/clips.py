@@ -10,8 +10,11 @@ from stereo_spot_dagster.cli.demo import demo_clip
 from stereo_spot_dagster.media.process import file_url, run
 
 
-def make_clip(target: Path, *, width: int, height: int, frames: int) -> Path:
-    """``frames`` frames of Big Buck Bunny at ``width`` x ``height``: H.264 with sound, repeated as needed."""
+def make_clip(target: Path, *, width: int, height: int, frames: int, group: int | None = None) -> Path:
+    """``frames`` frames of Big Buck Bunny at ``width`` x ``height``: H.264 with sound, repeated as needed.
+
+    With ``group`` there is a key frame at every ``group``-th picture and nowhere else.
+    """
     source = ffmpeg.input(file_url(demo_clip()), stream_loop=-1)
     picture = source["v:0"].filter("scale", width, height, flags="lanczos")
     options = {
@@ -22,5 +25,7 @@ def make_clip(target: Path, *, width: int, height: int, frames: int) -> Path:
         "acodec": "copy",
         "shortest": None,
     }
+    if group:
+        options["x264-params"] = f"keyint={group}:min-keyint={group}:scenecut=0:open-gop=0"
     run(ffmpeg.output(picture, source["a:0"], file_url(target), **options), subject=target.name)
     return target

@@ -13,7 +13,7 @@ pytest.importorskip("diffusers")
 from stereo_spot_dagster.stereo.warp.exact import ExactSynthesizer  # noqa: E402
 
 from ..stereo.motorcycle import interleaved, planar  # noqa: E402
-from . import estimate, quality  # noqa: E402
+from . import estimate, media, quality  # noqa: E402
 from .warp import torch_exact  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -56,3 +56,10 @@ def test_the_estimate_counts_the_published_passes() -> None:
     assert whole.passed == pytest.approx(8 * 2 * 23 / 20 * 512 / 576)
     depth = estimate.depthcrafter(estimate.DepthCrafterOptions.reference())
     assert depth.passed == pytest.approx(8 * 2 * 70 / 45)
+
+
+def test_planning_and_joining_is_measured_on_a_result_that_lost_nothing() -> None:
+    # The benchmark itself counts the frames of the result.
+    rows = {row.name: row.value for row in media.run(loops=2, rounds=1)}
+    assert all(value > 0 for value in rows.values())
+    assert rows["join / ffmpeg -c copy"] == pytest.approx(rows["join"] / rows["plain ffmpeg -c copy"])
