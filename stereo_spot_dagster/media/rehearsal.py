@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,11 @@ from .process import file_url, run, safe_input
 # A damaged clock jumps by more; rounding to another container's clock moves a packet by less.
 _MOVED_S = 0.02
 _FAR_S = 24 * 3600
+# Newer and older words of ffmpeg.
+_BACKWARDS = re.compile(
+    r"(?:\[\w+#\d+:(?P<new>\d+)[^\]]*\] Non-monotonic DTS|Non-monotonous DTS in output stream \d+:(?P<old>\d+))"
+    r"; previous: (?P<previous>-?\d+), current: (?P<current>-?\d+)"
+)
 _REMEDY = "Repair the file, or leave that stream out"
 
 
@@ -47,7 +53,7 @@ def rehearse(path: Path, report: ProbeReport, mux: MuxPlan, scratch: Path) -> No
     limit_s = 600 + report.size_bytes / 2e6
     try:
         packets = audio_packets(path, report, scratch)
-        run(ffmpeg.output(*streams, file_url(trial), **options), subject=name, timeout_s=limit_s)
+        messages = run(ffmpeg.output(*streams, file_url(trial), **options), subject=name, timeout_s=limit_s)
         copied = [number for number, carried in enumerate(mux.carried) if _is_copied_sound(carried, packets)]
         made = list_packets(trial, copied, scratch, name)
     except FfmpegFailed as error:
@@ -57,12 +63,21 @@ def rehearse(path: Path, report: ProbeReport, mux: MuxPlan, scratch: Path) -> No
         trial.unlink(missing_ok=True)
     for number in copied:
         stream = mux.carried[number].stream
-        problem = _problem(packets[stream.index], made[number], report.start_time)
+        problem = _problem(packets[stream.index], made[number], report.start_time, _pushed(messages, number))
         if problem:
             raise InputRefused(name, f"its {stream.label} is damaged: {problem}", _REMEDY)
 
 
-def _problem(whole: PacketList, part: PacketList, start: Fraction) -> str | None:
+def _pushed(messages: str, number: int) -> int:
+    """By how many ticks ffmpeg moved packets of stream ``number`` that would have gone back in time.
+
+    It does so in a list of the source's packets too, where nothing of it can be seen.
+    """
+    found = (match for match in _BACKWARDS.finditer(messages) if int(match["new"] or match["old"]) == number)
+    return max((int(match["previous"]) - int(match["current"]) for match in found), default=0)
+
+
+def _problem(whole: PacketList, part: PacketList, start: Fraction, pushed: int) -> str | None:
     """Why a copied track is not what the source holds, in words."""
     if not whole.hashes and not part.hashes:
         return None
@@ -72,7 +87,8 @@ def _problem(whole: PacketList, part: PacketList, start: Fraction) -> str | None
     length = len(part.hashes)
     before, after = whole.pts[position : position + length], part.pts
     moved = (before - before[0]) * float(whole.time_base.tick) - (after - after[0]) * float(part.time_base.tick)
-    if np.abs(moved).max() > _MOVED_S or abs(whole.time(position) - start) > _FAR_S:
+    back_s = pushed * float(part.time_base.tick)
+    if max(back_s, np.abs(moved).max()) > _MOVED_S or abs(whole.time(position) - start) > _FAR_S:
         return "its times cannot be carried unchanged"
     return None
 

@@ -37,5 +37,30 @@ def test_a_sound_packet_of_two_bytes_is_refused_with_the_stream_that_it_lies_in(
         rehearsed(broken, scratch)
 
 
+def test_sound_whose_clock_goes_back_is_refused(studio: Studio, scratch: Path) -> None:
+    video, sound, broken = str(studio.h264("plain.mp4")), studio.folder / "sound.flv", studio.folder / "back.flv"
+    tracks = ("-i", video, "-f", "lavfi", "-i", "sine=d=2.4:r=44100", "-c:v", "copy", "-c:a", "aac")
+    studio.ffmpeg(*tracks, str(sound))
+    rehearsed(sound, scratch)
+    data = bytearray(sound.read_bytes())
+    _set_back(data, packet=20, milliseconds=70)
+    broken.write_bytes(data)
+    with pytest.raises(InputRefused, match=r"^back\.flv: its .* is damaged: its times cannot be carried"):
+        rehearsed(broken, scratch)
+
+
+def _set_back(flv: bytearray, packet: int, milliseconds: int) -> None:
+    """Lessen the time of a sound packet: FLV has a head of 13 bytes, and each packet one of 11 and a size behind it."""
+    at, sound = 13, 0
+    while at < len(flv):
+        if flv[at] == 8:
+            if sound == packet:
+                time = int.from_bytes(flv[at + 4 : at + 7], "big") - milliseconds
+                flv[at + 4 : at + 7] = time.to_bytes(3, "big")
+            sound += 1
+        at += 11 + int.from_bytes(flv[at + 1 : at + 4], "big") + 4
+    assert sound > packet
+
+
 def test_a_file_without_sound_needs_no_rehearsal(studio: Studio, scratch: Path) -> None:
     rehearsed(studio.h264("plain.mp4"), scratch)
