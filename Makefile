@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 export STEREO_SPOT_HOME ?= $(CURDIR)/data
 
-.PHONY: demo test test-fast dev lint format types imports check bench synth lock clean
+.PHONY: demo test test-fast test-fleet test-ffmpeg dev lint format types imports check bench synth lock clean
 
 demo: $(VENV)/.installed
 	$(BIN)/stereo-spot demo demo-output
@@ -20,6 +20,16 @@ test: $(VENV)/.installed-dev
 
 test-fast: $(VENV)/.installed-dev
 	$(PYTEST) -m "not slow"
+
+# Dagster's services, a real Postgres and simulated AWS: videos into a bucket, runs as tasks, results out of it.
+test-fleet: $(VENV)/.installed-dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest stereo_spot_dagster_tests/fleet
+
+# What depends on ffmpeg, once more with another one: make test-ffmpeg FFMPEG=/usr/bin/ffmpeg
+FFMPEG ?= $(shell command -v ffmpeg)
+test-ffmpeg: $(VENV)/.installed-dev
+	@test -x "$(FFMPEG)" || { echo "No ffmpeg found. Say: make test-ffmpeg FFMPEG=/path/to/ffmpeg"; exit 1; }
+	STEREO_SPOT_FFMPEG="$(FFMPEG)" $(PYTEST) -m other_ffmpeg
 
 # One worker for each GPU; one for a machine without.
 GPUS = $$(n=$$(nvidia-smi -L 2>/dev/null | wc -l); echo $$((n > 1 ? n : 1)))

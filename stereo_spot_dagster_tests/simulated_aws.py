@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -35,12 +36,17 @@ def enter(patch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def account() -> Iterator[str]:
-    """The address of an empty account."""
+def account(server: str = "moto.server") -> Iterator[str]:
+    """The address of an empty account.
+
+    Args:
+        server: the module that is run for it; it takes ``--host`` and ``--port``.
+    """
     port = free_port()
-    command = [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-m", server, "--host", "127.0.0.1", "--port", str(port)]
     endpoint = f"http://127.0.0.1:{port}"
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(command, cwd=Path(__file__).parents[1], **quiet) as process:
         try:
             _wait_for(endpoint, process)
             yield endpoint

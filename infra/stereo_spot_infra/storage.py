@@ -21,6 +21,8 @@ BALANCER_LOGS = "balancer"
 
 # A message that the sensor took and could not use comes back this many times before it is set aside.
 _ATTEMPTS = 5
+# What the sensor waits for sidecars (drop_bucket.SETTLE_S), and two seconds for clocks.
+_SETTLE = Duration.seconds(12)
 
 
 class Storage(Construct):
@@ -45,6 +47,8 @@ class Storage(Construct):
             f"{NAME}-drops",
             # The age of a message counts from when it was first sent, also in the dead-letter queue.
             retention=Duration.days(4),
+            # The sensor would put a younger message off by half a minute.
+            delay=_SETTLE,
             dead_letters=sqs.DeadLetterQueue(queue=self.dead_drops, max_receive_count=_ATTEMPTS),
         )
         self._send_drops()
@@ -108,6 +112,7 @@ class Storage(Construct):
         name: str,
         *,
         retention: Duration,
+        delay: Duration | None = None,
         dead_letters: sqs.DeadLetterQueue | None = None,
     ) -> sqs.Queue:
         return sqs.Queue(
@@ -121,6 +126,7 @@ class Storage(Construct):
             visibility_timeout=Duration.minutes(5),
             receive_message_wait_time=Duration.seconds(5),
             retention_period=retention,
+            delivery_delay=delay,
             dead_letter_queue=dead_letters,
             removal_policy=RemovalPolicy.DESTROY,
         )

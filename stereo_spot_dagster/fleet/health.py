@@ -1,4 +1,4 @@
-"""Why an ECS task stopped: its machine was taken back, it was told to stop, or it crashed."""
+"""What became of an ECS task: it waits, its machine was taken back, it was told to stop, or it crashed."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ _MACHINE_GONE = re.compile(
     re.IGNORECASE,
 )
 _KILLED = 137
+# Of a task's ``lastStatus``.
+WAITING = ("PROVISIONING", "PENDING")
+ENDED = ("STOPPED", "DEPROVISIONING")
 _TOLD_TO_STOP = 143
 
 
@@ -48,3 +51,18 @@ def explain_stop(task: Mapping[str, Any]) -> Stop:
         return Stop(False, f"its container never started ({detail or reason or 'no reason given'})")
     first = next(value for value in exits if value)
     return Stop(False, f"it crashed with exit code {first} ({detail or reason or 'no reason given'})")
+
+
+def explain_wait(task: Mapping[str, Any]) -> str:
+    """Why a run has not begun in time, from its task's description, with what to do about it."""
+    status, provider = task.get("lastStatus"), task.get("capacityProviderName")
+    if status == "PROVISIONING" and provider:
+        return (
+            f"No machine came: its task still waits for one of the capacity provider {provider}. "
+            "See 'Spot has no machines' in infra/README.md"
+        )
+    if status in ENDED:
+        return f"The worker stopped before it began: {explain_stop(task).words}."
+    if status in WAITING:
+        return f"Its task is {status}: it waits for a network address, or its image is still being pulled."
+    return f"Its task is {status}, but its worker has not reported."

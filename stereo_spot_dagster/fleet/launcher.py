@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import logging
 import zlib
@@ -18,16 +17,17 @@ from dagster_aws.ecs import EcsRunLauncher
 from dagster_aws.ecs.utils import RetryableEcsException
 
 from ..assets.partitions import COMPUTE_TAG
-from .health import explain_stop
+from .attempts import earlier_attempts, explain_loss, has_lost_machine, machines_lost, note_lost_machine
+from .definitions import definition_with
+from .health import ENDED, WAITING, explain_stop, explain_wait
 from .machines import MACHINE_TYPES
-from .routing import LOST_MACHINE_TAG, machines_lost, needs_gpu
+from .routing import needs_gpu
 
 _LOG = logging.getLogger(__name__)
 # ECS takes no more for all overrides of a task together; what else is in there needs some room.
 _OVERRIDES_LIMIT, _ROOM = 8192, 1024
 # What only tasks on Fargate may have, and only tasks on EC2.
 _FARGATE_ONLY, _EC2_ONLY = ("platformVersion",), ("placementConstraints", "placementStrategy")
-_LEFTOVER_REASON = "Its run ended before a machine came"
 
 
 class GpuEcsRunLauncher(EcsRunLauncher):
@@ -119,7 +119,8 @@ class GpuEcsRunLauncher(EcsRunLauncher):
         return [name for name in dict.fromkeys(named) if name]
 
     def launch_run(self, context: Any) -> None:
-        self._stop_leftovers(context.dagster_run)
+        for earlier in earlier_attempts(self._instance, context.dagster_run):
+            self._settle(earlier)
         super().launch_run(context)
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
@@ -135,7 +136,7 @@ class GpuEcsRunLauncher(EcsRunLauncher):
             return found
         stop = explain_stop(task)
         if stop.machine_lost:
-            self._instance.add_run_tags(run.run_id, {LOST_MACHINE_TAG: "true"})
+            note_lost_machine(self._instance, run)
         log = (found.msg or "").partition("Run worker logs:")[2].strip()
         words = f"The worker stopped: {stop.words}." + (f"\nIts last lines:\n{log}" if log else "")
         return CheckRunHealthResult(
@@ -144,6 +145,20 @@ class GpuEcsRunLauncher(EcsRunLauncher):
             transient=stop.machine_lost or bool(found.transient),
             run_worker_id=found.run_worker_id,
         )
+
+    def get_run_worker_debug_info(self, run: dg.DagsterRun, include_container_logs: bool | None = True) -> str | None:
+        """Why a run that did not start in time has not; for others :meth:`check_run_worker_health` says it all.
+
+        Run monitoring asks just before it gives the run up, and leaves the task waiting: it would get a machine later
+        and cost an hour of it for nothing. So it is stopped here.
+        """
+        task = self._task_of(run) if run.status is dg.DagsterRunStatus.STARTING else None
+        if task is None:
+            return None
+        if task.get("lastStatus") in WAITING:
+            note_lost_machine(self._instance, run)
+        self._stop(task)
+        return explain_wait(task)
 
     def _run_task_kwargs(self, run: dg.DagsterRun, image: str | None, container_context: Any) -> dict[str, Any]:
         gpu = self._needs_gpu(run)
@@ -237,25 +252,8 @@ class GpuEcsRunLauncher(EcsRunLauncher):
         if not image:
             return definition
         if (definition, image) not in self._of_image:
-            self._of_image[definition, image] = self._copy_with(definition, image)
+            self._of_image[definition, image] = definition_with(self.ecs, definition, self.container_name, image)
         return self._of_image[definition, image]
-
-    def _copy_with(self, definition: str, image: str) -> str:
-        base = self.ecs.describe_task_definition(taskDefinition=definition)["taskDefinition"]
-        worker = next(c for c in base["containerDefinitions"] if c["name"] == self.container_name)
-        if worker["image"] == image:
-            return definition
-        basis = f"{base['taskDefinitionArn']}\n{image}"
-        family = f"{base['family']}-{hashlib.sha256(basis.encode()).hexdigest()[:8]}"
-        try:
-            self.ecs.describe_task_definition(taskDefinition=family)
-            return family
-        except self.ecs.exceptions.ClientException:
-            pass
-        worker["image"] = image
-        copied = {name: base[name] for name in _COPIED if base.get(name)}
-        self.ecs.register_task_definition(**copied, family=family)
-        return family
 
     def _task_of(self, run: dg.DagsterRun) -> Mapping[str, Any] | None:
         tags = self._get_run_tags(run.run_id)
@@ -264,35 +262,18 @@ class GpuEcsRunLauncher(EcsRunLauncher):
         tasks = self.ecs.describe_tasks(tasks=[tags.arn], cluster=tags.cluster).get("tasks")
         return tasks[0] if tasks else None
 
-    def _stop_leftovers(self, run: dg.DagsterRun) -> None:
-        """Stop what an attempt before this one has left behind.
-
-        Dagster gives up a run whose task does not start in time, but leaves the task waiting: it would get a machine
-        later and cost an hour of it for nothing. That a machine never came counts like one that was lost.
-        """
-        earlier = self._instance.get_run_by_id(run.parent_run_id) if run.parent_run_id else None
-        if earlier is None or not earlier.is_finished:
+    def _settle(self, run: dg.DagsterRun) -> None:
+        """Note if an earlier attempt lost its machine, and stop what it has left behind."""
+        task = None if has_lost_machine(run) or not run.is_finished else self._task_of(run)
+        if task is None:
             return
-        task = self._task_of(earlier)
-        if task is None or task.get("lastStatus") in ("STOPPED", "DEPROVISIONING"):
-            return
-        if task.get("lastStatus") in ("PROVISIONING", "PENDING"):
-            self._instance.add_run_tags(earlier.run_id, {LOST_MACHINE_TAG: "true"})
-        self.ecs.stop_task(task=task["taskArn"], cluster=task["clusterArn"], reason=_LEFTOVER_REASON)
-        _LOG.info("stopped the task %s that run %s left behind", task["taskArn"], earlier.run_id)
+        loss = explain_loss(run, task)
+        if loss:
+            note_lost_machine(self._instance, run)
+            self._instance.report_engine_event(f"The worker stopped: {loss}.", run, cls=type(self))
+        self._stop(task)
 
-
-# Of a task definition's description, what registering it again takes.
-_COPIED = (
-    "taskRoleArn",
-    "executionRoleArn",
-    "networkMode",
-    "containerDefinitions",
-    "volumes",
-    "placementConstraints",
-    "requiresCompatibilities",
-    "cpu",
-    "memory",
-    "runtimePlatform",
-    "ephemeralStorage",
-)
+    def _stop(self, task: Mapping[str, Any]) -> None:
+        if task.get("lastStatus") not in ENDED:
+            self.ecs.stop_task(task=task["taskArn"], cluster=task["clusterArn"], reason="Its run is over")
+            _LOG.info("stopped the task %s, whose run is over", task["taskArn"])

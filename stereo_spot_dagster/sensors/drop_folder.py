@@ -6,7 +6,7 @@ import dagster as dg
 
 from ..assets.jobs import take_in_job
 from ..assets.studio import Studio
-from ..domain.errors import StereoSpotError
+from ..domain.errors import StereoSpotError, printable
 from ..storage import keys
 from .dropped import FolderPresets
 from .dropped_files import Memory, dropped_files
@@ -33,11 +33,11 @@ def drop_folder(context: dg.SensorEvaluationContext, studio: Studio) -> dg.Senso
     for file in files:
         if time.monotonic() - started < _HAND_IN_S and memory.is_ready(file, time.time()):
             try:
-                context.log.info(hand_in(workspace, file, presets))
+                context.log.info(printable(hand_in(workspace, file, presets)))
                 memory.mark_done(file)
             except (StereoSpotError, OSError) as error:
                 # No right to read it, or it was moved away: it is looked at again, as nothing was written down.
-                context.log.warning(f"{file.path.name}: not taken in: {error}")
+                context.log.warning(f"{printable(file.path.name)}: not taken in: {error}")
     requests, memory.video = take_in_requests(workspace, memory.video, context.log)
     return dg.SensorResult(
         run_requests=requests,

@@ -28,14 +28,15 @@ _VIDEOS_A_TICK = 25
 )
 def join(context: dg.SensorEvaluationContext, studio: Studio) -> dg.SensorResult:
     workspace, position = studio.workspace, Position.parse(context.cursor)
+    # Where segments may still come, a video is joined after the last of them, once. Asked before all else: of a join
+    # that ends meanwhile the files would be seen, but not yet the event, and it would be done again.
+    busy = videos_worked_on(context.instance)
     converted = materialized_since(context.instance, stereo_asset.NAME, position.event)
     newer = videos_with_newer_segments(context.instance, converted.partitions)
     walk = Walk(workspace, position.video)
     walked = list(islice(walk, _VIDEOS_A_TICK))
     looked_at = [progress_of(workspace, video, context.log) for video in dict.fromkeys([*newer, *walked])]
     ready = [progress for progress in looked_at if progress and needs_join(progress, rerun=progress.video in newer)]
-    # Where segments may still come, a video is joined after the last of them, once.
-    busy = videos_worked_on(context.instance) if ready else set()
     requests = [join_request(context.instance, workspace, progress) for progress in ready if progress.video not in busy]
     # The walk does not come to finished videos: their events have to be looked at again.
     waits = any(progress.stage is Stage.FINISHED and progress.video in busy for progress in ready)

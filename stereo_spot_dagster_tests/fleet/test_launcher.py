@@ -13,6 +13,7 @@ import dagster as dg
 import pytest
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.events import JobFailureData, RunFailureReason
 from dagster._core.launcher.base import LaunchRunContext, WorkerStatus
 from dagster._core.storage.tags import PARENT_RUN_ID_TAG, ROOT_RUN_ID_TAG
 from dagster._grpc.types import ExecuteRunArgs
@@ -20,8 +21,8 @@ from dagster._serdes import deserialize_value
 
 from stereo_spot_dagster.assets.partitions import COMPUTE_TAG
 from stereo_spot_dagster.definitions import defs
+from stereo_spot_dagster.fleet.attempts import has_lost_machine, note_lost_machine
 from stereo_spot_dagster.fleet.launcher import GpuEcsRunLauncher
-from stereo_spot_dagster.fleet.routing import LOST_MACHINE_TAG
 
 from . import aws
 
@@ -85,11 +86,17 @@ def fleet(monkeypatch: pytest.MonkeyPatch, instance: dg.DagsterInstance) -> Iter
         yield Fleet(instance, *aws.make_cluster())
 
 
-def retry_of(run: dg.DagsterRun) -> dict[str, Any]:
-    """What Dagster sets on the retry of a run."""
+def retry_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, Any]:
+    """What Dagster sets on the retry of a run: its tags too."""
     root = run.root_run_id or run.run_id
-    tags = {PARENT_RUN_ID_TAG: run.run_id, ROOT_RUN_ID_TAG: root}
+    tags = {**_again(instance, run).tags, PARENT_RUN_ID_TAG: run.run_id, ROOT_RUN_ID_TAG: root}
     return {"parent_run_id": run.run_id, "root_run_id": root, "tags": tags}
+
+
+def _again(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dg.DagsterRun:
+    found = instance.get_run_by_id(run.run_id)
+    assert found
+    return found
 
 
 def test_a_segment_goes_to_a_gpu_machine_and_the_rest_to_fargate(fleet: Fleet) -> None:
@@ -152,27 +159,65 @@ def test_a_code_location_with_an_image_of_its_own_gets_it_once(fleet: Fleet) -> 
 
 def test_after_two_lost_machines_an_attempt_goes_to_on_demand(fleet: Fleet) -> None:
     first, _ = fleet.launch("convert_segment")
-    fleet.instance.add_run_tags(first.run_id, {LOST_MACHINE_TAG: "true"})
-    second, asked = fleet.launch("convert_segment", **retry_of(first))
+    note_lost_machine(fleet.instance, first)
+    second, asked = fleet.launch("convert_segment", **retry_of(fleet.instance, first))
     assert asked["capacityProviderStrategy"] == STRATEGY
-    fleet.instance.add_run_tags(second.run_id, {LOST_MACHINE_TAG: "true"})
-    _, asked = fleet.launch("convert_segment", **retry_of(first))
+    note_lost_machine(fleet.instance, second)
+    _, asked = fleet.launch("convert_segment", **retry_of(fleet.instance, second))
     assert asked["capacityProviderStrategy"] == [{"capacityProvider": aws.ON_DEMAND, "weight": 1}]
 
 
-def test_a_task_that_still_waits_for_a_machine_is_stopped_when_its_run_is_tried_again(
-    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+def test_an_attempt_that_kept_its_machine_does_not_count_though_it_has_its_parents_tags(fleet: Fleet) -> None:
+    first, _ = fleet.launch("convert_segment")
+    note_lost_machine(fleet.instance, first)
+    crashed, _ = fleet.launch("convert_segment", **retry_of(fleet.instance, first))
+    _, asked = fleet.launch("convert_segment", **retry_of(fleet.instance, crashed))
+    assert asked["capacityProviderStrategy"] == STRATEGY
+
+
+@pytest.mark.parametrize(
+    ("task", "reason", "lost"),
+    [
+        ({"lastStatus": "PROVISIONING"}, RunFailureReason.START_TIMEOUT, True),
+        ({"lastStatus": "RUNNING"}, RunFailureReason.START_TIMEOUT, False),
+        ({"lastStatus": "RUNNING"}, RunFailureReason.UNEXPECTED_TERMINATION, True),
+        ({"lastStatus": "RUNNING", "stopCode": "UserInitiated"}, RunFailureReason.UNEXPECTED_TERMINATION, False),
+        ({"lastStatus": "STOPPED", "stopCode": "TerminationNotice"}, RunFailureReason.UNEXPECTED_TERMINATION, True),
+        ({"lastStatus": "STOPPED", "stopCode": "EssentialContainerExited"}, RunFailureReason.RUN_EXCEPTION, False),
+    ],
+)
+def test_a_retry_notes_if_the_attempt_before_it_lost_its_machine_and_stops_what_that_has_left(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, task: dict[str, str], reason: RunFailureReason, lost: bool
 ) -> None:
     first, _ = fleet.launch("convert_segment")
-    fleet.instance.report_run_failed(first, "it did not start in time")
-    arn = fleet.instance.get_run_by_id(first.run_id).tags["ecs/task_arn"]  # type: ignore[union-attr]
-    monkeypatch.setattr(
-        fleet.launcher, "_task_of", lambda _: {"taskArn": arn, "clusterArn": aws.CLUSTER, "lastStatus": "PROVISIONING"}
-    )
-    fleet.launch("convert_segment", **retry_of(first))
-    (task,) = aws.tasks_of([arn])
-    assert task["desiredStatus"] == "STOPPED"
-    assert LOST_MACHINE_TAG in fleet.instance.get_run_by_id(first.run_id).tags  # type: ignore[union-attr]
+    fleet.instance.report_run_failed(first, "it is over", JobFailureData(error=None, failure_reason=reason))
+    arn = first.tags["ecs/task_arn"]
+    monkeypatch.setattr(fleet.launcher, "_task_of", lambda _: {"taskArn": arn, "clusterArn": aws.CLUSTER} | task)
+    fleet.launch("convert_segment", **retry_of(fleet.instance, first))
+    assert has_lost_machine(_again(fleet.instance, first)) is lost
+    (before,) = aws.tasks_of([arn])
+    assert before["desiredStatus"] == ("RUNNING" if task["lastStatus"] == "STOPPED" else "STOPPED")
+
+
+@pytest.mark.parametrize(
+    ("task", "words", "lost"),
+    [
+        ({"lastStatus": "PROVISIONING", "capacityProviderName": aws.SPOT}, "No machine came", True),
+        ({"lastStatus": "PENDING"}, "image is still being pulled", True),
+        ({"lastStatus": "RUNNING"}, "has not reported", False),
+        ({"lastStatus": "STOPPED", "containers": [{"exitCode": 1}]}, "crashed with exit code 1", False),
+    ],
+)
+def test_a_run_that_is_given_up_before_it_began_says_why_and_leaves_no_task(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch, task: dict[str, Any], words: str, lost: bool
+) -> None:
+    run, _ = fleet.launch("convert_segment")
+    run, arn = run.with_status(dg.DagsterRunStatus.STARTING), run.tags["ecs/task_arn"]
+    monkeypatch.setattr(fleet.launcher, "_task_of", lambda _: {"taskArn": arn, "clusterArn": aws.CLUSTER} | task)
+    assert words in (fleet.launcher.get_run_worker_debug_info(run) or "")
+    assert has_lost_machine(_again(fleet.instance, run)) is lost
+    (left,) = aws.tasks_of([arn])
+    assert left["desiredStatus"] == ("RUNNING" if task["lastStatus"] == "STOPPED" else "STOPPED")
 
 
 @pytest.mark.parametrize(
@@ -204,9 +249,7 @@ def test_a_stopped_worker_is_a_failed_one_and_says_why(
     assert found.status is WorkerStatus.FAILED
     assert words in (found.msg or "")
     assert bool(found.transient) is lost
-    again = fleet.instance.get_run_by_id(run.run_id)
-    assert again
-    assert (LOST_MACHINE_TAG in again.tags) is lost
+    assert has_lost_machine(_again(fleet.instance, run)) is lost
 
 
 def test_a_command_too_long_for_ecs_travels_compressed_and_is_understood(fleet: Fleet) -> None:

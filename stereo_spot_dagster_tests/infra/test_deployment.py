@@ -8,13 +8,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
+import dagster as dg
 import pytest
+import yaml
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.launcher.base import LaunchRunContext
+
+from stereo_spot_dagster.definitions import defs
 
 from .. import simulated_aws
-from .synthesis import Deployment, Stack
+from .synthesis import INFRA, Deployment, Stack
 
 pytestmark = [
     pytest.mark.slow,
@@ -76,7 +84,8 @@ def creatable(stack: Stack, exported: set[str]) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
     keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing"}
-    with simulated_aws.account() as endpoint:
+    # In it tasks wait for machines, which moto's own would refuse.
+    with simulated_aws.account("stereo_spot_dagster_tests.fleet.ecs_server") as endpoint:
         yield lambda service: boto3.client(service, endpoint_url=endpoint, region_name=simulated_aws.REGION, **keys)
 
 
@@ -146,3 +155,88 @@ def test_the_gpu_groups_exist_and_are_empty(deployed: Client) -> None:
         "stereo-spot-gpu-spot": 0,
         "stereo-spot-gpu-on-demand": 0,
     }
+
+
+@dataclass(frozen=True)
+class Launched:
+    """A run that was started.
+
+    Attributes:
+        asked: what ECS was asked for.
+        task: what it made of that.
+    """
+
+    asked: dict[str, Any]
+    task: dict[str, Any]
+
+    @property
+    def family(self) -> str:
+        return self.task["taskDefinitionArn"].rpartition("/")[2].partition(":")[0]
+
+
+Launch = Callable[[str], Launched]
+
+
+@pytest.fixture
+def launch(deployed: Client, default: Deployment, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Launch]:
+    """Starts a run of a job with the production launcher, in the environment of the deployed daemon."""
+    ecs = deployed("ecs")
+    for provider in default.compute.all("ECS::CapacityProvider").values():
+        # moto's CloudFormation does not make them, its ECS does.
+        group = {"autoScalingGroupArn": f"arn:aws:autoscaling:us-east-1:123456789012:{provider['Name']}"}
+        ecs.create_capacity_provider(name=provider["Name"], autoScalingGroupProvider=group)
+    simulated_aws.enter(monkeypatch)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", ecs.meta.endpoint_url)
+    for name, value in _environment(deployed, "stereo-spot-daemon").items():
+        if name in ("STEREO_SPOT_CLUSTER", "STEREO_SPOT_SUBNETS", "STEREO_SPOT_SECURITY_GROUPS"):
+            monkeypatch.setenv(name, value)
+    production = yaml.safe_load((INFRA / "dagster.yaml").read_text(encoding="utf-8"))
+    (tmp_path / "dagster.yaml").write_text(yaml.safe_dump({"run_launcher": production["run_launcher"]}))
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        launcher: Any = instance.run_launcher
+        asked: list[dict[str, Any]] = []
+        launcher.ecs.meta.events.register("provide-client-params.ecs.RunTask", lambda params, **_: asked.append(params))
+
+        def start(job: str) -> Launched:
+            repository = ReconstructableRepository.for_module("stereo_spot_dagster.definitions", "defs")
+            origin = repository.get_reconstructable_job(job).get_python_origin()
+            run = instance.create_run_for_job(defs.resolve_job_def(job), job_code_origin=origin)
+            launcher.launch_run(LaunchRunContext(run, workspace=None))
+            found = instance.get_run_by_id(run.run_id)
+            assert found
+            (task,) = ecs.describe_tasks(cluster=found.tags["ecs/cluster"], tasks=[found.tags["ecs/task_arn"]])["tasks"]
+            return Launched(asked[-1], task)
+
+        yield start
+
+
+def test_the_launcher_starts_a_run_that_needs_no_gpu_as_the_deployed_fargate_task(launch: Launch) -> None:
+    started = launch("take_in")
+    assert started.task["clusterArn"].endswith(":cluster/stereo-spot")
+    assert (started.family, started.task["launchType"]) == ("stereo-spot-cpu", "FARGATE")
+
+
+def test_the_launcher_starts_a_segment_as_the_deployed_gpu_task_of_the_spot_provider(launch: Launch) -> None:
+    started = launch("convert_segment")
+    assert (started.family, started.task["capacityProviderName"]) == ("stereo-spot-gpu", "stereo-spot-gpu-spot")
+    (worker,) = started.task["overrides"]["containerOverrides"]
+    assert worker["name"] == "worker"
+    assert worker["resourceRequirements"] == [{"type": "GPU", "value": "1"}]
+
+
+@pytest.mark.parametrize("job", ["take_in", "convert_segment"])
+def test_the_launcher_puts_tasks_into_the_deployed_private_subnets_and_the_workers_group(
+    launch: Launch, deployed: Client, job: str
+) -> None:
+    network = launch(job).asked["networkConfiguration"]["awsvpcConfiguration"]
+    subnets = deployed("ec2").describe_subnets(SubnetIds=network["subnets"])["Subnets"]
+    assert len(subnets) == len(network["subnets"]) > 1
+    assert not any(subnet["MapPublicIpOnLaunch"] for subnet in subnets)
+    (group,) = deployed("ec2").describe_security_groups(GroupIds=network["securityGroups"])["SecurityGroups"]
+    assert {group["VpcId"]} == {subnet["VpcId"] for subnet in subnets}
+
+
+def _environment(deployed: Client, family: str) -> dict[str, str]:
+    """What the deployed task definition gives to its container."""
+    found = deployed("ecs").describe_task_definition(taskDefinition=family)["taskDefinition"]
+    return {entry["name"]: entry["value"] for entry in found["containerDefinitions"][0]["environment"]}

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 import pytest
 
+from stereo_spot_dagster.sensors.drop_bucket import SETTLE_S
 from stereo_spot_dagster.storage import keys
 
 from .sample_keys import INTERMEDIATE, KEPT
@@ -112,4 +113,5 @@ def test_messages_that_nobody_can_use_are_set_aside_longer_than_they_wait(defaul
     assert drops["RedrivePolicy"]["maxReceiveCount"] == 5
     assert dead["MessageRetentionPeriod"] > drops["MessageRetentionPeriod"]
     assert drops["SqsManagedSseEnabled"]
+    assert drops["DelaySeconds"] > SETTLE_S
     assert dead["SqsManagedSseEnabled"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -18,6 +19,7 @@ from stereo_spot_dagster.domain.video import Attempt, Driver
 from stereo_spot_dagster.sensors import fan_out as fan_out_module
 from stereo_spot_dagster.sensors.fan_out import fan_out
 from stereo_spot_dagster.sensors.join import join
+from stereo_spot_dagster.sensors.walk import progress_of
 from stereo_spot_dagster.storage import keys
 from stereo_spot_dagster.storage.keys import segment_partition
 
@@ -182,6 +184,23 @@ def test_several_rerun_segments_are_joined_after_the_last(sensors: Sensors) -> N
     assert sensors.tick(join) == []
     sensors.end_runs()
     assert sensors.tick(join) == [sensors.video]
+
+
+def test_a_video_whose_join_ends_while_the_sensor_looks_is_not_joined_again(
+    sensors: Sensors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sensors.report("stereo_segments", segment_partition(sensors.video, 1))
+    sensors._create(dg.RunRequest(run_key="its join", partition_key=sensors.video))
+
+    def ended_meanwhile(*arguments: Any) -> Any:
+        sensors.report("final_video", sensors.video)
+        sensors.end_runs(dg.DagsterRunStatus.SUCCESS)
+        return progress_of(*arguments)
+
+    monkeypatch.setattr("stereo_spot_dagster.sensors.join.progress_of", ended_meanwhile)
+    assert sensors.tick(join) == []
+    monkeypatch.undo()
+    assert sensors.tick(join) == []
 
 
 def test_going_back_to_earlier_settings_is_joined_again(sensors: Sensors) -> None:
