@@ -9,6 +9,9 @@ import ffmpeg
 from stereo_spot_dagster.cli.demo import demo_clip
 from stereo_spot_dagster.media.process import file_url, run
 
+# Pictures a second of the demo clip.
+_RATE = 25
+
 
 def make_clip(target: Path, *, width: int, height: int, frames: int, group: int | None = None) -> Path:
     """``frames`` frames of Big Buck Bunny at ``width`` x ``height``: H.264 with sound, repeated as needed.
@@ -23,7 +26,8 @@ def make_clip(target: Path, *, width: int, height: int, frames: int, group: int 
         "crf": 20,
         "frames:v": frames,
         "acodec": "copy",
-        "shortest": None,
+        # Not the shortest stream: sound that is copied runs far ahead of pictures that are encoded.
+        "t": frames / _RATE,
     }
     if group:
         options["x264-params"] = f"keyint={group}:min-keyint={group}:scenecut=0:open-gop=0"
