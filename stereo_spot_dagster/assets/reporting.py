@@ -72,15 +72,15 @@ def check_specs(asset: str, names: dict[str, str]) -> list[dg.AssetCheckSpec]:
 def report_checks(
     asset: str, outcomes: Sequence[CheckOutcome], subject: str, withdraw: Callable[[], object] | None = None
 ) -> Iterator[dg.AssetCheckResult]:
-    """The check results; afterwards a failure if one did not pass, so that nothing unproved is materialized.
+    """The check results; afterwards a failure if one blocks, so that nothing unproved is materialized.
 
     Args:
         asset: name of the asset.
         outcomes: what was checked.
         subject: what the checks are about, for the failure's words.
-        withdraw: takes what was stored already out of the store again; called if a check did not pass.
+        withdraw: takes what was stored already out of the store again; called if a check blocks.
     """
-    bad = [outcome for outcome in outcomes if not outcome.passed]
+    bad = [outcome for outcome in outcomes if outcome.blocks]
     if bad and withdraw:
         withdraw()
     for outcome in outcomes:
@@ -88,11 +88,11 @@ def report_checks(
             asset_key=asset,
             check_name=outcome.name,
             passed=outcome.passed,
-            severity=dg.AssetCheckSeverity.ERROR,
+            severity=dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN,
             metadata={"subject": subject, "found": outcome.detail},
         )
     if bad:
-        words = "; ".join(f"{outcome.name.replace('_', ' ')}: {outcome.detail}" for outcome in bad)
+        words = "; ".join(outcome.words for outcome in bad)
         raise dg.Failure(description=f"{subject}: checks failed ({words}). Nothing was published.", allow_retries=False)
 
 
@@ -129,9 +129,7 @@ def outputs_table(workspace: Workspace, outputs: Sequence[OutputFile]) -> dg.Tab
     return dg.MetadataValue.table(records=records)
 
 
-def log_warnings(
-    context: dg.AssetExecutionContext | dg.OpExecutionContext, name: str, warnings: Sequence[str]
-) -> None:
+def log_warnings(context: dg.AssetExecutionContext | dg.OpExecutionContext, name: str, warnings: Sequence[str]) -> None:
     """Put what is odd about a video into the run's log."""
     for warning in warnings:
         context.log.warning(f"{name}: {warning}")

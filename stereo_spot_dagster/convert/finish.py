@@ -39,10 +39,10 @@ class FinishedVideo:
     """What joining gave.
 
     Attributes:
-        outputs: the finished files; empty if a check failed.
+        outputs: the finished files; empty if a check that blocks failed.
         checks: every checked property; where several files share one, the first that failed.
         container: the container that was chosen.
-        warnings: what could not be carried and what is odd about the source.
+        warnings: what could not be carried, what is odd about the source, and how the result differs in small things.
         seconds: how long it took.
     """
 
@@ -91,7 +91,9 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
                 found += _verified(film, target, source, layout, view, _announced(film, source, plan, mux), folder)
                 made.append((layout, view, target))
         checks = worst_of(found)
-        passed = all(outcome.passed for outcome in checks)
+        passed = not any(outcome.blocks for outcome in checks)
+        differences = tuple(f"the result differs: {outcome.words}" for outcome in checks if not outcome.passed)
+        warnings = plan.warnings + mux.notices + differences
         outputs = tuple(_store(workspace, source, mux, *file) for file in made) if passed else ()
         if passed:
             record = FinalRecord(
@@ -100,7 +102,7 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
                 layouts=source.settings.layouts,
                 container=mux.container,
                 outputs=outputs,
-                warnings=plan.warnings + mux.notices,
+                warnings=warnings,
                 finished_at=datetime.now(UTC),
             )
             workspace.save(record, keys.final_record(source.video))
@@ -108,7 +110,7 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
         outputs=outputs,
         checks=checks,
         container=mux.container,
-        warnings=plan.warnings + mux.notices,
+        warnings=warnings,
         seconds=time.monotonic() - started,
     )
 

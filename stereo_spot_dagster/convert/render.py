@@ -196,7 +196,7 @@ def render_segment(
         )
         targets, shown = _encode_all(work, progress)
         checks = _check_all(targets, segment, folder, source.name)
-        passed = all(outcome.passed for outcome in checks)
+        passed = not any(outcome.blocks for outcome in checks)
         outputs = _store_all(workspace, work, targets) if passed else ()
     seconds = time.monotonic() - started
     return RenderedSegment(

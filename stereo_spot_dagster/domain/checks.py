@@ -16,6 +16,7 @@ class CheckOutcome(BaseModel):
         name: what was checked, e.g. ``frame_count``.
         passed: whether it holds.
         detail: what was found, in words; with the expected and the found value where it fails.
+        blocking: False for what is told, but is no reason to throw the work away.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -23,6 +24,17 @@ class CheckOutcome(BaseModel):
     name: str
     passed: bool
     detail: str
+    blocking: bool = True
+
+    @property
+    def blocks(self) -> bool:
+        """True if what was made must not be published."""
+        return self.blocking and not self.passed
+
+    @property
+    def words(self) -> str:
+        """The property and what was found."""
+        return f"{self.name.replace('_', ' ')}: {self.detail}"
 
 
 def equal(name: str, expected: object, found: object) -> CheckOutcome:
@@ -44,8 +56,8 @@ def worst_of(outcomes: Iterable[CheckOutcome]) -> tuple[CheckOutcome, ...]:
 
 
 def require(outcomes: list[CheckOutcome], subject: str) -> None:
-    """Raise :class:`ProofFailed` naming every failed check."""
-    failed = [outcome for outcome in outcomes if not outcome.passed]
+    """Raise :class:`ProofFailed` naming every check that failed and blocks."""
+    failed = [outcome for outcome in outcomes if outcome.blocks]
     if failed:
-        words = "; ".join(f"{outcome.name.replace('_', ' ')}: {outcome.detail}" for outcome in failed)
+        words = "; ".join(outcome.words for outcome in failed)
         raise ProofFailed(subject, f"the result is not what was planned ({words})")

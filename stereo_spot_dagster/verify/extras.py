@@ -178,8 +178,10 @@ def _label_problems(track: Stream, made: Stream, *, lenient_default: bool) -> li
 
 
 def _plain(value: str | None) -> str | None:
-    """Times of recording without zeros behind the second, and once where a file says it twice."""
-    return re.sub(r"\.0+Z$", "Z", value.partition(";")[0]) if value and re.match(r"\d{4}-\d\d-\d\dT", value) else value
+    """Times of recording without zeros behind the second, and once where a file says it twice; the epoch is none."""
+    if not value or not re.match(r"\d{4}-\d\d-\d\dT", value):
+        return value
+    return re.sub(r"\.0+Z$", "Z", value.partition(";")[0]).replace("1970-01-01T00:00:00Z", "") or None
 
 
 def _top_level_boxes(film: Film) -> list[bytes]:

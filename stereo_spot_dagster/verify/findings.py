@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..domain.checks import CheckOutcome
+from .rules import MINOR
 
 
 class Verdict(StrEnum):
@@ -44,7 +45,8 @@ class Finding:
     @property
     def outcome(self) -> CheckOutcome:
         """The finding as the outcome of a check: what cannot be compared is no failure."""
-        return CheckOutcome(name=self.rule, passed=self.verdict is not Verdict.DIFFERENT, detail=self.sentence)
+        passed = self.verdict is not Verdict.DIFFERENT
+        return CheckOutcome(name=self.rule, passed=passed, detail=self.sentence, blocking=self.rule not in MINOR)
 
 
 @dataclass(frozen=True)

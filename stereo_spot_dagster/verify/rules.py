@@ -23,3 +23,16 @@ RULES = {
     "tags_kept": "The film's tags are the source's.",
     "starts_early": "The file plays before it is all there.",
 }
+
+# A film that breaks one of these is still the film: hours of work are published with a warning, not thrown away.
+MINOR = frozenset(
+    [
+        "duration",
+        "subtitles_kept",
+        "chapters_kept",
+        "attachments_kept",
+        "labels_kept",
+        "tags_kept",
+        "starts_early",
+    ]
+)

@@ -17,8 +17,10 @@ from stereo_spot_dagster.media.frames import PictureWriter
 from stereo_spot_dagster.media.tools import find_tools
 from stereo_spot_dagster.storage import keys
 from stereo_spot_dagster.storage.keys import segment_partition
+from stereo_spot_dagster.verify.rules import MINOR
 
 from ..e2e.clips import make_clip
+from ..verify.films import marked, put_index_last
 from ..verify.test_broken_results import BREAKAGES
 from .graph import Graph, failed_checks, failure_words, materialized
 
@@ -65,7 +67,7 @@ def test_every_check_of_every_asset_has_a_case_here() -> None:
     covered = {("source_video", "probe_sane"), ("segments", "covers_each_frame_once")}
     covered |= {("depth_segments", "depth_frame_count")}
     covered |= {("stereo_segments", check) for check in SEGMENT_DAMAGE}
-    covered |= {("final_video", check) for check in FINAL_DAMAGE}
+    covered |= {("final_video", check) for check in (*FINAL_DAMAGE, *SMALL_DAMAGE)}
     # Each is reported in the same way; how each notices its damage is tested beside the rules.
     covered |= {("final_video", rule) for rule, _, _ in BREAKAGES.values()} | {("final_video", "decodes")}
     assert covered == ALL_CHECKS
@@ -182,20 +184,32 @@ def _add_chapter(path: Path) -> None:
     _ffmpeg("-i", str(chapters), "-map_chapters", "1", *COPY)(path)
 
 
+def _marked(damage: Callable[[Path], None]) -> Callable[[Path], None]:
+    """With the mark of the eyes, which ffmpeg does not copy."""
+
+    def both(path: Path) -> None:
+        damage(path)
+        marked(path)
+
+    return both
+
+
 COPY = ("-map", "0", "-c", "copy", "-movflags", "+faststart")
 FINAL_DAMAGE: dict[str, Callable[[Path], None]] = {
     "final_frame_count": _ffmpeg(*COPY, "-frames:v", "31"),
     "frame_times": _ffmpeg(*COPY, "-bsf:v", "setts=ts=TS+if(eq(N\\,5)\\,300\\,0)"),
-    "duration": _ffmpeg(*COPY, "-bsf:v", "setts=ts=TS:duration=if(eq(N\\,31)\\,DURATION*30\\,DURATION)"),
     "audio_identical": _ffmpeg("-map", "0", "-c:v", "copy", "-c:a", "aac", "-b:a", "40k", "-movflags", "+faststart"),
     "left_eye": _ffmpeg(
         "-map", "0", "-c:a", "copy", "-vf", "crop=iw/2:ih:iw/2:0,scale=2*iw:ih", "-preset", "ultrafast"
     ),
     "streams_carried": _ffmpeg(*COPY, "-an"),
-    "chapters_kept": _add_chapter,
     "color_tags": _ffmpeg(*COPY, "-bsf:v", "h264_metadata=matrix_coefficients=5:colour_primaries=5"),
     "signalling_3d": _ffmpeg(*COPY),
-    "starts_early": _ffmpeg("-map", "0", "-c", "copy"),
+}
+SMALL_DAMAGE: dict[str, Callable[[Path], None]] = {
+    "duration": _marked(_ffmpeg(*COPY, "-bsf:v", "setts=ts=TS:duration=if(eq(N\\,31)\\,DURATION*30\\,DURATION)")),
+    "chapters_kept": _marked(_add_chapter),
+    "starts_early": put_index_last,
 }
 
 
@@ -215,6 +229,34 @@ def test_a_damaged_result_is_not_published(
     assert graph.workspace.final(video) is None
     assert not list(graph.workspace.store.objects(f"{keys.video_folder(video)}final/"))
     assert not (graph.home / "done").exists()
+
+
+@pytest.mark.parametrize("check", SMALL_DAMAGE)
+def test_a_result_that_differs_in_a_small_thing_is_published_and_that_is_said(
+    graph: Graph, video: str, check: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = finish.join
+
+    def damaged(job, target, scratch) -> None:
+        real(job, target, scratch)
+        SMALL_DAMAGE[check](target)
+
+    monkeypatch.setattr(finish, "join", damaged)
+    result = graph.run(["final_video"], video)
+    assert result.success
+    (failed,) = [each for each in result.get_asset_check_evaluations() if not each.passed]
+    assert (failed.check_name, failed.severity) == (check, dg.AssetCheckSeverity.WARN)
+    final = graph.workspace.final(video)
+    assert final
+    assert [warning for warning in final.warnings if f"differs: {check.replace('_', ' ')}" in warning]
+    made = result.asset_materializations_for_node("final_video")[0].metadata["warnings"].value
+    assert check.replace("_", " ") in str(made)
+    assert (graph.home / "done").exists()
+
+
+def test_only_small_things_are_no_reason_to_throw_a_result_away() -> None:
+    assert SMALL_DAMAGE.keys() < MINOR
+    assert not FINAL_DAMAGE.keys() & MINOR
 
 
 def test_an_undamaged_video_passes_every_check_of_every_asset(graph: Graph, video: str) -> None:

@@ -28,6 +28,11 @@ _ASSETS = {
     "finish": ["final_video"],
 }
 _TICKS = 12
+# Files for what each step prints would be three more processes for each.
+_INSTANCE = """
+telemetry: {enabled: false}
+compute_logs: {module: dagster._core.storage.noop_compute_log_manager, class: NoOpComputeLogManager}
+"""
 
 
 @dataclass
@@ -66,6 +71,8 @@ class DropFolder:
         self.folder = home / "drop"
         self.folder.mkdir(parents=True)
         self.done = home / "done"
+        (home / "dagster").mkdir()
+        (home / "dagster" / "dagster.yaml").write_text(_INSTANCE)
         self.session = Session(home)
         self.graph = Graph(home, self.session.instance)
         self._cursors: dict[str, str | None] = {}

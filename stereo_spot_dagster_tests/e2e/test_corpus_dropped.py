@@ -17,7 +17,7 @@ RECORDS = records()
 # In one stack with its daemon: streams, times, geometry, colours and names that are odd in different ways.
 TELLING = ("vfr_phone_mp4", "open_gop_h264_mkv", "rot90_phone_mp4", "odd_dims_vp9_webm", "hevc10_hdr10_mp4",
            "multi_audio_mkv", "subs_pgs_mkv", "cover_art_mp4", "name_newline", "name_colon_pipe")  # fmt: skip
-FAST = "preset: ultrafast\nsegment_frames: 16\n"
+FAST = "preset: ultrafast\nsegment_frames: 48\n"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not RECORDS, reason="the corpus of awkward files is not here")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -42,7 +43,9 @@ def ffmpeg(*words: str | Path) -> None:
 def packed(left: str = "null", last: str = "null", order: str = "[l][r]hstack", color: str = COLOR) -> tuple[str, ...]:
     """Options that put the eyes side by side: filters of the left eye, and of the packed picture."""
     graph = f"[0:v:0]split[a][b];[a]{left}[l];[b]{RIGHT}[r];{order}=shortest=1,{color},{last}[v]"
-    return ("-filter_complex", graph, "-map", "[v]", "-fps_mode", "passthrough")
+    # Some versions round the times of filtered frames to the frame rate unless a finer clock is asked for.
+    clock = ("-fps_mode", "passthrough", "-enc_time_base:v", "1:90000")
+    return ("-filter_complex", graph, "-map", "[v]", *clock)
 
 
 def make_film(target: Path, *, frames: int = FRAMES, rate: int = 25) -> Path:
@@ -102,3 +105,17 @@ def compare(film: Path, result: Path, scratch: Path, layout: Layout | None = Lay
 
 def broken_rules(report: Report) -> list[str]:
     return [finding.rule for finding in report.differences]
+
+
+def put_index_last(path: Path) -> None:
+    """Move the index of an MP4 file, which lies in front, behind the media."""
+    data = path.read_bytes()
+    start = data.index(b"moov") - 4
+    end = start + int.from_bytes(data[start : start + 4], "big")
+    moov = bytearray(data[start:end])
+    for found in re.finditer(b"stco", bytes(moov)):
+        count = int.from_bytes(moov[found.end() + 4 : found.end() + 8], "big")
+        for place in range(found.end() + 8, found.end() + 8 + 4 * count, 4):
+            offset = int.from_bytes(moov[place : place + 4], "big") - len(moov)
+            moov[place : place + 4] = offset.to_bytes(4, "big")
+    path.write_bytes(data[:start] + data[end:] + moov)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +11,19 @@ import pytest
 from stereo_spot_dagster.verify import RULES
 
 from .conftest import Gallery
-from .films import HDR_COLOR, RIGHT, broken_rules, compare, ffmpeg, hdr, make_result, marked, packed, remux
+from .films import (
+    HDR_COLOR,
+    RIGHT,
+    broken_rules,
+    compare,
+    ffmpeg,
+    hdr,
+    make_result,
+    marked,
+    packed,
+    put_index_last,
+    remux,
+)
 
 Breakage = Callable[[Gallery, Path], Path]
 
@@ -54,17 +66,9 @@ def other_font(gallery: Gallery, folder: Path) -> Path:
 
 
 def index_last(gallery: Gallery, folder: Path) -> Path:
-    data = gallery.good["mp4"].read_bytes()
-    start = data.index(b"moov") - 4
-    end = start + int.from_bytes(data[start : start + 4], "big")
-    moov = bytearray(data[start:end])
-    for found in re.finditer(b"stco", bytes(moov)):
-        count = int.from_bytes(moov[found.end() + 4 : found.end() + 8], "big")
-        for place in range(found.end() + 8, found.end() + 8 + 4 * count, 4):
-            offset = int.from_bytes(moov[place : place + 4], "big") - len(moov)
-            moov[place : place + 4] = offset.to_bytes(4, "big")
     target = folder / "broken.mp4"
-    target.write_bytes(data[:start] + data[end:] + moov)
+    shutil.copyfile(gallery.good["mp4"], target)
+    put_index_last(target)
     return target
 
 
