@@ -97,9 +97,7 @@ class ConversionSettings(BaseModel):
     crf: Annotated[int, Field(ge=0, le=51, description="constant rate factor: lower is better; 0 is lossless")] = 18
     preset: Annotated[str, Field(description="x264/x265 speed preset")] = "medium"
     container: Annotated[Container, Field(description="file format of the result")] = Container.AUTO
-    strict: Annotated[
-        bool, Field(description="refuse a video if the container cannot hold all of its streams")
-    ] = False
+    strict: Annotated[bool, Field(description="refuse a video if the container cannot hold all of its streams")] = False
     start_s: Annotated[float | None, Field(ge=0, description="start of the part to convert, seconds")] = None
     end_s: Annotated[float | None, Field(gt=0, description="end of the part to convert, seconds")] = None
     segment_frames: Annotated[
