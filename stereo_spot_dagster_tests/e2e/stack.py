@@ -113,12 +113,7 @@ class Stack:
 
     def query(self, text: str, **variables: Any) -> dict[str, Any]:
         """One GraphQL request, as the UI sends it."""
-        body = json.dumps({"query": text, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            document = json.load(answer)
-        assert "errors" not in document, document["errors"]
-        return document["data"]
+        return ask(self.url, text, variables)
 
     def stop(self) -> None:
         """End it as Ctrl-C does, and kill what is left of its process group."""
@@ -152,6 +147,16 @@ class Stack:
                 return answer.status == 200
         except (urllib.error.URLError, OSError):
             return False
+
+
+def ask(url: str, text: str, variables: dict[str, Any]) -> dict[str, Any]:
+    """The answer of the web server at ``url`` to one GraphQL request."""
+    body = json.dumps({"query": text, "variables": variables}).encode()
+    request = urllib.request.Request(f"{url}/graphql", body, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        document = json.load(answer)
+    assert "errors" not in document, document["errors"]
+    return document["data"]
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 import urllib.error
@@ -22,6 +21,7 @@ import yaml
 from stereo_spot_dagster.assets.partitions import PARTITION_TAG
 
 from .. import simulated_aws
+from ..e2e.stack import ask
 from ..ports import free_port
 from . import deployed
 from .agent import Agent, Task
@@ -122,12 +122,7 @@ class World:
 
     def query(self, text: str, **variables: Any) -> dict[str, Any]:
         """One GraphQL request, as the UI sends it."""
-        body = json.dumps({"query": text, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self.url}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            document = json.load(answer)
-        assert "errors" not in document, document["errors"]
-        return document["data"]
+        return ask(self.url, text, variables)
 
     def wait_for(self, condition: Callable[[], Any], what: str, timeout_s: float = _PATIENCE_S) -> Any:
         """The first true value of ``condition``; fails at once where a part of the fleet has died."""
