@@ -15,6 +15,7 @@ from ..domain.probe import ProbeReport
 from ..domain.settings import Container
 from .container import CONTAINER_TAGS, MuxPlan, cover_file
 from .encode import track_timescale
+from .mkv_marks import PLACEHOLDER, mark_anaglyph
 from .mp4_boxes import Stereo3dMode, finish_mp4
 from .packets import PacketList, find_run, list_packets
 from .process import arguments, file_url, repeated, run, safe_input
@@ -30,6 +31,7 @@ _STATISTICS = [
     for name in ("BPS", "DURATION", "NUMBER_OF_FRAMES", "NUMBER_OF_BYTES", "_STATISTICS_TAGS")
     for language in ("", "-eng")
 ]
+_ANAGLYPH = "anaglyph_cyan_red"
 _STEREO3D = {"left_right": Stereo3dMode.LEFT_RIGHT, "top_bottom": Stereo3dMode.TOP_BOTTOM}
 
 
@@ -113,6 +115,8 @@ def join(job: JoinJob, target: Path, scratch: Path) -> None:
         finish_mp4(muxed, target, stereo3d=mode, last_frame_duration=last)
         muxed.unlink()
     else:
+        if job.container_mode == _ANAGLYPH:
+            mark_anaglyph(muxed)
         muxed.replace(target)
 
 
@@ -183,7 +187,8 @@ def _streams_and_options(
         options["copypriorss"] = 0
     options |= repeated("metadata:s:0", [f"{name}=" for name in _STATISTICS])
     if mkv and job.container_mode:
-        options["metadata:s:v:0"] = f"stereo_mode={job.container_mode}"
+        written = PLACEHOLDER if job.container_mode == _ANAGLYPH else job.container_mode
+        options["metadata:s:v:0"] = f"stereo_mode={written}"
     if not mkv:
         options["video_track_timescale"] = track_timescale(job.plan.time_base)
         options["movflags"] = "use_metadata_tags" if job.mux.tag_keys else "0"

@@ -27,6 +27,7 @@ from .mp4_index import (
     mark_stereo,
     parse_moov,
     set_last_frame_duration,
+    set_missing_sound_ends,
     table_of,
     video_track,
 )
@@ -51,6 +52,8 @@ def finish_mp4(
     largest_stco_offset: int = LARGEST_STCO_OFFSET,
 ) -> None:
     """Writes ``source`` to ``target`` with its index in front; sample data stays as it is, byte for byte.
+
+    Sound whose last packet has no length gets one, or players would leave it out.
 
     Memory is a few times the index, whatever the size of the file. ``target`` appears only when it is complete.
 
@@ -82,6 +85,7 @@ def finish_mp4(
                 mark_stereo(video_track(moov), stereo3d)
             if last_frame_duration is not None:
                 set_last_frame_duration(moov, last_frame_duration)
+            set_missing_sound_ends(moov)
             _place_chunks(outline, moov, min(largest_stco_offset, LARGEST_STCO_OFFSET))
             _write(reader, writer, outline, moov)
         os.replace(part, target)

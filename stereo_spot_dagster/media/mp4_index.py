@@ -210,7 +210,27 @@ def set_last_frame_duration(moov: Box, ticks: int) -> None:
     own in the file. So its duration is set such that all of them add up to the time from the first frame shown to
     the end of the last one: that sum is what players take as the length of the track.
     """
-    track, film = video_track(moov), moov.need(b"mvhd")
+    _end_track(moov, video_track(moov), ticks)
+
+
+def set_missing_sound_ends(moov: Box) -> None:
+    """Gives the last packet of a sound track a length where it has none: that of the longest one before it.
+
+    ffmpeg writes none for packets whose source says none (ALAC from Matroska); players then leave out the last one.
+    """
+    for track in moov.all(b"trak"):
+        if track.need(b"mdia", b"hdlr").payload[8:12] != b"soun":
+            continue
+        if deltas := track.find(b"mdia", b"minf", b"stbl", b"stts"):
+            runs = table_of(deltas, _STTS_DTYPE)
+            runs = runs[runs["f0"] > 0]
+            if len(runs) > 1 and runs["f1"][-1] == 0:
+                _end_track(moov, track, int(runs["f1"].max()))
+
+
+def _end_track(moov: Box, track: Box, ticks: int) -> None:
+    """Makes the sample of a track that is shown last last ``ticks``, and all durations agree."""
+    film = moov.need(b"mvhd")
     media, samples = track.need(b"mdia", b"mdhd"), track.need(b"mdia", b"minf", b"stbl")
     times = _SampleTimes.read(samples)
     end = times.last_shown + ticks
@@ -280,7 +300,7 @@ def _extend_edits(edits: Box, end: int, in_film_time: Callable[[int], int]) -> i
     entries = table_of(edits, _ELST_WIDE_DTYPE if wide else _ELST_DTYPE).astype(_ELST_WIDE_DTYPE)
     showing = np.flatnonzero(entries["f1"] >= 0)
     if not len(showing):
-        raise MalformedMp4("has a video track that shows nothing")
+        raise MalformedMp4("has a track that shows nothing")
     last = showing[-1]
     entries["f0"][last] = in_film_time(max(0, end - int(entries["f1"][last])))
     if wide or entries["f0"].max() > _MAX_U32:

@@ -131,7 +131,10 @@ def _refuse_unconvertible(stream: dict[str, Any], name: str) -> None:
             "Scale it down first",
         )
     if width < 1 or height < 1:
-        raise InputRefused(name, "its video has no pictures that can be decoded", "Check the file with a player")
+        # ffprobe 5.1 also says no size of pictures that are larger than it may decode.
+        largest = f"more than {MAX_PIXELS // 1_000_000} megapixels"
+        cause = f"its video has no pictures that can be decoded: they are damaged, or too large ({largest})"
+        raise InputRefused(name, cause, "Check the file with a player, or scale it down")
     rate = _ratio(stream.get("avg_frame_rate"), "/")
     if rate and rate > MAX_RATE:
         cause = f"its clock is wrong: it claims {float(rate):,.0f} pictures a second"

@@ -78,11 +78,10 @@ def check_signalling(result: Film, layout: Layout, view: View) -> Finding:
         else:
             where = "container instead of the stream"
             problems.append((f"{wanted} in the stream", f"{found} in the container"))
+    elif result.is_mp4 and (layout.is_anaglyph or layout is Layout.CROSS_EYED):
+        wanted = _NONE  # MP4 has no words for these.
     elif layout.is_anaglyph:
-        # MP4 has no word for it; ffmpeg 5.1 does not write Matroska's, and every player shows it rightly without.
-        wanted = _ANAGLYPH if found == _ANAGLYPH and not result.is_mp4 else _NONE
-    elif layout is Layout.CROSS_EYED and result.is_mp4:
-        wanted = _NONE  # MP4 has no word for it.
+        wanted = _ANAGLYPH
     if found != wanted and not problems:
         problems.append((f"{wanted} in the {where}", found))
     name = f", {name_suffix(layout, view)} in the name" if named else ""

@@ -81,8 +81,8 @@ def read_packets(path: Path, ticks: dict[int, Fraction], name: str) -> dict[int,
         FfmpegFailed: the file cannot be read.
     """
     found = {index: Packets(tick) for index, tick in ticks.items()}
-    for line in _lines(path, name):
-        entries: dict[str, str] = {key: value for key, _, value in (word.partition("=") for word in line.split("|"))}
+    for record in _records(path, name):
+        entries: dict[str, str] = {key: value for key, _, value in (word.partition("=") for word in record.split("|"))}
         packets = found.get(_ticks(entries.get("stream_index"), -1))
         if packets is None:
             continue
@@ -117,11 +117,25 @@ def find_run(whole: list[bytes], part: list[bytes]) -> list[int]:
     return places
 
 
+def _records(path: Path, name: str) -> Iterator[str]:
+    """One text for each packet: ffprobe 5.1 breaks the line of a packet at its side data."""
+    record = ""
+    for line in _lines(path, name):
+        if line.startswith("stream_index="):
+            if record:
+                yield record
+            record = line
+        else:
+            record += line
+    if record:
+        yield record
+
+
 def _lines(path: Path, name: str) -> Iterator[str]:
     command = [find_tools().ffprobe, "-v", "error", "-hide_banner"]
     for option, value in INPUT_OPTIONS.items():
         command += [f"-{option}", str(value)]
-    command += ["-show_packets", "-show_data_hash", "sha256", "-of", "compact=p=0"]
+    command += ["-show_data_hash", "sha256", "-of", "compact=p=0"]
     command += ["-show_entries", "packet=stream_index,pts,duration,flags,data_hash", "-i", file_url(path)]
     with Child(command, subject=name, stdout=True, stall_s=_STALL_S) as child:
         rest, buffer = b"", bytearray(1 << 20)

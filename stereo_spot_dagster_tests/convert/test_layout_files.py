@@ -19,7 +19,7 @@ from stereo_spot_dagster.media.first_picture import packing_in_picture
 from stereo_spot_dagster.media.probe import describe
 from stereo_spot_dagster.media.process import file_url, run, run_verbose
 
-pytestmark = [pytest.mark.slow, pytest.mark.other_ffmpeg]
+pytestmark = pytest.mark.slow
 
 FRAMES = 10
 SIZES = {
@@ -41,11 +41,12 @@ MARKS = {
     ("mp4", "hevc"): _FULL | _IN_CONTAINER,
     ("mkv", "hevc"): _FULL | _IN_CONTAINER | _CROSS,
 }
+_WITH_ANOTHER = pytest.mark.other_ffmpeg
 KINDS = [
-    ("mp4", "h264", "yuv420p"),
-    ("mkv", "h264", "yuv420p10le"),
+    pytest.param(("mp4", "h264", "yuv420p"), marks=_WITH_ANOTHER),
+    pytest.param(("mkv", "h264", "yuv420p10le"), marks=_WITH_ANOTHER),
     ("mp4", "h264", "yuv444p"),
-    ("mkv", "hevc", "yuv420p"),
+    pytest.param(("mkv", "hevc", "yuv420p"), marks=_WITH_ANOTHER),
     ("mp4", "hevc", "yuv420p10le"),
     ("mkv", "hevc", "yuv444p"),
 ]
@@ -98,8 +99,11 @@ def test_a_layout_is_a_file_of_its_size_depth_and_mark(converted, layout: Layout
         stream = packing_in_picture(path, video["index"], "result")
         wanted = MARKS[container, codec].get(layout, (None, None)) if output.view is View.PACKED else (None, None)
         assert (_type(video.get("side_data_list", [])), stream if wanted[0] is None else None) == wanted
+        word = {"stereo_mode": "anaglyph_cyan_red"} if layout.is_anaglyph and container == "mkv" else {}
+        assert word.items() <= video.get("tags", {}).items()
 
 
+@pytest.mark.other_ffmpeg
 @pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
 @pytest.mark.parametrize("codec", ["h264", "hevc"])
 def test_an_anaglyph_of_hdr_stays_in_its_light_and_depth(tmp_path: Path, transfer: str, codec: str) -> None:

@@ -11,12 +11,17 @@ import pytest
 from .conversion import convert
 from .corpus import lay_out, records
 from .judge import judge_input, judge_refusal, judge_result
+from .smoke import cases
 
-RECORDS = records()
+RECORDS = {record["name"]: record for record in records()}
+SMOKE = ["vfr_phone_mp4", "ts_pts_wrap", "mp4_editlist_trim", "opus_preskip_webm", "multi_audio_offsets_mp4"]
+SMOKE += ["open_gop_h264_mkv", "midstream_size_ts", "hevc10_hdr10_mp4", "subs_dvd_mkv", "cover_art_mp4"]
+SMOKE += ["metadata_phone_mov", "ts_two_programs", "corrupt_middle_mp4", "bomb_16k_png_mkv"]
+SMOKE += ["hls_playlist_renamed_mp4"]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not RECORDS, reason="the corpus of awkward files is not here")]
 
 
-@pytest.mark.parametrize("record", RECORDS, ids=lambda record: record["name"])
+@pytest.mark.parametrize("record", cases(RECORDS, SMOKE))
 def test_an_awkward_file_is_converted_rightly_or_refused_clearly(record: dict[str, Any], tmp_path: Path) -> None:
     case, out = lay_out(record, tmp_path / "in"), tmp_path / "out"
     out.mkdir()

@@ -28,6 +28,7 @@ SOUNDS = {
     "eac3": ["eac3"],
     "opus": ["libopus"],
     "flac": ["flac"],
+    "alac": ["alac"],
     "pcm_s16le": ["pcm_s16le"],
     "pcm_s24le": ["pcm_s24le"],
     "dts": ["dca", "-strict", "-2"],
@@ -35,8 +36,8 @@ SOUNDS = {
     "vorbis": ["libvorbis"],
     "mp3": ["libmp3lame"],
 }
-IN_MP4 = ("aac", "ac3", "eac3", "opus", "flac", "dts", "mp3")
-LANGUAGES = ["eng", "deu", "fra", "jpn", "spa", "ita", "por", "rus", "kor", "pol", "swe"]
+IN_MP4 = ("aac", "ac3", "eac3", "opus", "flac", "alac", "dts", "mp3")
+LANGUAGES = ["eng", "deu", "fra", "jpn", "spa", "ita", "por", "rus", "kor", "pol", "swe", "nor"]
 STYLED = """[Script Info]
 ScriptType: v4.00+
 

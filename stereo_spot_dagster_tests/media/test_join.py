@@ -13,6 +13,8 @@ from ..e2e.evidence import Evidence
 from .conftest import Studio
 from .flat import check, convert
 
+pytestmark = pytest.mark.other_ffmpeg
+
 _TOLERANCE_S = Fraction(11, 10_000)
 
 

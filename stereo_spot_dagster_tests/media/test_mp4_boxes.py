@@ -249,6 +249,23 @@ def test_a_short_last_frame_does_not_shorten_a_film_with_longer_sound(made, tmp_
     assert float(video(target)["duration"]) == pytest.approx(9 / 25 + 1 / 12800, abs=1e-4)
 
 
+def test_sound_whose_last_packet_has_no_length_is_played_to_its_end(tmp_path):
+    # As where Matroska says no length of ALAC's packets: ffmpeg ends the track before the last one.
+    source, copied, target = (tmp_path / name for name in ("in.mkv", "copied.mp4", "out.mp4"))
+    late = ["-itsoffset", "0.3", "-f", "lavfi", "-i", "sine=d=1.9:r=48000"]
+    ffmpeg(*picture(60), *late, *X264, "-c:a", "alac", source)
+    ffmpeg("-i", source, "-c", "copy", "-bsf:a", "setts=duration=0", copied)
+    finish_mp4(copied, target, stereo3d=None)
+
+    def samples(path: Path) -> list[str]:
+        return ffmpeg("-i", path, "-map", "0:a", "-f", "md5", "-").splitlines()
+
+    assert samples(copied) != samples(source)
+    assert samples(target) == samples(source)
+    length = float(probe(target, "-show_format")["format"]["duration"])
+    assert length == pytest.approx(2.4, abs=0.1)
+
+
 def test_the_same_duration_changes_nothing_but_the_place_of_the_index(made, tmp_path):
     for name in ("h264 with B-frames and sound", "hevc"):
         finish_mp4(made[name], tmp_path / "plain.mp4", stereo3d=None)

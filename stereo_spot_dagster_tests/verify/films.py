@@ -11,21 +11,9 @@ from stereo_spot_dagster.media.mp4_boxes import Stereo3dMode, finish_mp4
 from stereo_spot_dagster.media.tools import find_tools
 from stereo_spot_dagster.verify import Film, Order, Report, verify
 
+from ..media.conftest import CUES, TITLES
+
 FRAMES = 50
-TITLES = """;FFMETADATA1
-title=A film
-[CHAPTER]
-TIMEBASE=1/1000
-START=0
-END=900
-title=One
-[CHAPTER]
-TIMEBASE=1/1000
-START=900
-END=2000
-title=Two
-"""
-CUES = "1\n00:00:00,200 --> 00:00:00,900\nHällo\n\n2\n00:00:01,000 --> 00:00:01,500\nWorld\n"
 MASTERING = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 COLOR = "setparams=range=tv:colorspace=bt709:color_trc=bt709:color_primaries=bt709"
 HDR_COLOR = "setparams=range=tv:colorspace=bt2020nc:color_trc=smpte2084:color_primaries=bt2020"
@@ -44,7 +32,7 @@ def packed(left: str = "null", last: str = "null", order: str = "[l][r]hstack", 
     """Options that put the eyes side by side: filters of the left eye, and of the packed picture."""
     graph = f"[0:v:0]split[a][b];[a]{left}[l];[b]{RIGHT}[r];{order}=shortest=1,{color},{last}[v]"
     # Some versions round the times of filtered frames to the frame rate unless a finer clock is asked for.
-    clock = ("-fps_mode", "passthrough", "-enc_time_base:v", "1:90000")
+    clock = ("-fps_mode", "passthrough", "-enc_time_base:v", "1:128000")
     return ("-filter_complex", graph, "-map", "[v]", *clock)
 
 

@@ -17,6 +17,7 @@ from stereo_spot_dagster.convert.workspace import Workspace
 from stereo_spot_dagster.domain.errors import InputRefused
 from stereo_spot_dagster.domain.layout import Layout
 from stereo_spot_dagster.domain.settings import Container, ConversionSettings
+from stereo_spot_dagster.media.mkv_marks import PLACEHOLDER, mark_anaglyph
 from stereo_spot_dagster.verify import Announced, Verdict
 from stereo_spot_dagster.verify.left_eye import spread
 
@@ -34,7 +35,7 @@ def convert(film: Path, folder: Path, **settings) -> list[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("container", [Container.MP4, Container.MKV])
+@pytest.mark.parametrize("container", [Container.MP4, pytest.param(Container.MKV, marks=pytest.mark.other_ffmpeg)])
 def test_results_in_every_layout_are_verified_by_their_names(tmp_path: Path, container: Container) -> None:
     film = make_film(tmp_path / f"film.{container.value}", frames=30)
     for result in convert(film, tmp_path, layouts=tuple(Layout), container=container):
@@ -46,6 +47,7 @@ def test_results_in_every_layout_are_verified_by_their_names(tmp_path: Path, con
 
 
 @pytest.mark.slow
+@pytest.mark.other_ffmpeg
 def test_a_part_is_compared_with_the_same_part_of_the_source(gallery: Gallery, tmp_path: Path) -> None:
     film = gallery.films["mkv"]
     (result,) = convert(film, tmp_path, start_s=0.5, end_s=1.3)
@@ -90,11 +92,21 @@ def test_an_announced_loss_is_no_difference(gallery: Gallery, tmp_path: Path) ->
     assert "left out as announced: subtitle stream 2 (subrip, deu), attachment stream 3" in streams.sentence
 
 
+@pytest.mark.other_ffmpeg
 def test_a_layout_is_told_by_the_marks_where_the_name_tells_none(gallery: Gallery, tmp_path: Path) -> None:
     assert compare(gallery.films["mkv"], gallery.good["mkv"], tmp_path, layout=None).differences == ()
     renamed = tmp_path / "film_TB.mkv"
     renamed.symlink_to(gallery.good["mkv"])
     assert "signalling_3d" in broken_rules(compare(gallery.films["mkv"], renamed, tmp_path, layout=None))
+
+
+@pytest.mark.other_ffmpeg
+def test_an_anaglyph_in_matroska_has_its_mark(gallery: Gallery, tmp_path: Path) -> None:
+    film, result = gallery.films["mkv"], tmp_path / "film_redcyan_gray.mkv"
+    remux(film, result, "-metadata:s:v:0", f"stereo_mode={PLACEHOLDER}")
+    assert broken_rules(compare(film, result, tmp_path, layout=None)) == ["signalling_3d"]
+    mark_anaglyph(result)
+    assert compare(film, result, tmp_path, layout=None).differences == ()
 
 
 def test_what_is_no_result_is_refused(gallery: Gallery, tmp_path: Path) -> None:
