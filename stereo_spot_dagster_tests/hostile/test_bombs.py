@@ -65,7 +65,8 @@ def largest_child_bytes() -> int:
         (lambda bombs: bombs.many_streams(300), "it holds 300 streams; the limit is 256"),
         (lambda bombs: bombs.many_streams(3000), "it holds more streams than any film"),
         (lambda bombs: bombs.many_chapters(12_000), "it holds 12000 chapters; the limit is 10000"),
-        (lambda bombs: bombs.long_title(17_000_000), "its description is too large to be true"),
+        # The longest that Matroska's reader takes; with the rest it is more than a description may have.
+        (lambda bombs: bombs.long_title(16_776_000), "its description is too large to be true"),
         (Bombs.billions_of_samples, "."),
         (Bombs.deep_boxes, "."),
         (Bombs.deep_elements, "."),
