@@ -213,18 +213,25 @@ SMALL_DAMAGE: dict[str, Callable[[Path], None]] = {
 }
 
 
-@pytest.mark.parametrize("check", FINAL_DAMAGE)
-def test_a_damaged_result_is_not_published(
-    graph: Graph, video: str, check: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def _finish_with(
+    graph: Graph, video: str, damage: Callable[[Path], None], patch: pytest.MonkeyPatch
+) -> dg.ExecuteInProcessResult:
+    """Join a video whose finished file is damaged before anybody looks at it."""
     real = finish.join
 
     def damaged(job, target, scratch) -> None:
         real(job, target, scratch)
-        FINAL_DAMAGE[check](target)
+        damage(target)
 
-    monkeypatch.setattr(finish, "join", damaged)
-    result = graph.run(["final_video"], video)
+    patch.setattr(finish, "join", damaged)
+    return graph.run(["final_video"], video)
+
+
+@pytest.mark.parametrize("check", FINAL_DAMAGE)
+def test_a_damaged_result_is_not_published(
+    graph: Graph, video: str, check: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    result = _finish_with(graph, video, FINAL_DAMAGE[check], monkeypatch)
     assert_blocked(graph, result, "final_video", check)
     assert graph.workspace.final(video) is None
     assert not list(graph.workspace.store.objects(f"{keys.video_folder(video)}final/"))
@@ -235,14 +242,7 @@ def test_a_damaged_result_is_not_published(
 def test_a_result_that_differs_in_a_small_thing_is_published_and_that_is_said(
     graph: Graph, video: str, check: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = finish.join
-
-    def damaged(job, target, scratch) -> None:
-        real(job, target, scratch)
-        SMALL_DAMAGE[check](target)
-
-    monkeypatch.setattr(finish, "join", damaged)
-    result = graph.run(["final_video"], video)
+    result = _finish_with(graph, video, SMALL_DAMAGE[check], monkeypatch)
     assert result.success
     (failed,) = [each for each in result.get_asset_check_evaluations() if not each.passed]
     assert (failed.check_name, failed.severity) == (check, dg.AssetCheckSeverity.WARN)
