@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
-from dagster._utils.interrupts import pop_captured_interrupt
 
 from ..assets.depth_segments import depth_segments
 from ..assets.final_video import final_video
@@ -26,6 +25,7 @@ from ..domain.errors import InputRefused, StereoSpotError, VideoBusy
 from ..domain.video import Driver, FinalRecord, Submission
 from ..storage import keys
 from ..storage.keys import segment_partition
+from .interrupts import interrupts_kept
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -110,19 +110,17 @@ class Session:
 
     def _run(self, assets: list[dg.AssetsDefinition], partition: str, video: str) -> None:
         """One in-process run of some assets of the graph."""
-        result = dg.materialize(
-            _whole_graph(),
-            selection=dg.AssetSelection.assets(*assets),
-            partition_key=partition,
-            instance=self.instance,
-            resources={"studio": Studio(home=str(self.workspace.home))},
-            run_config=_QUIET,
-            tags={VIDEO_TAG: video},
-            raise_on_error=False,
-        )
-        if pop_captured_interrupt():
-            # It came between two steps, where Dagster only writes it down; nobody would stop for it.
-            raise KeyboardInterrupt
+        with interrupts_kept():
+            result = dg.materialize(
+                _whole_graph(),
+                selection=dg.AssetSelection.assets(*assets),
+                partition_key=partition,
+                instance=self.instance,
+                resources={"studio": Studio(home=str(self.workspace.home))},
+                run_config=_QUIET,
+                tags={VIDEO_TAG: video},
+                raise_on_error=False,
+            )
         if not result.success:
             refusal = self.workspace.refusal(video)
             if refusal:
