@@ -18,28 +18,30 @@ from .sensors.alerts import failed_video_alert, stuck_video_alert
 from .sensors.drop_folder import drop_folder
 from .sensors.fan_out import fan_out
 from .sensors.join import join
+from .sensors.lost_starts import lost_starts
 from .storage.opening import VARIABLE, open_store
 
 
-def _drop_sensor() -> dg.SensorDefinition:
-    """The one that looks where files are dropped: a second one, of the other kind, would start each run twice.
+def _sensors_of_the_place() -> list[dg.SensorDefinition]:
+    """What a single machine or a fleet needs alone.
 
-    Dagster tells runs of the same key apart by their sensors.
+    Among it the sensor that looks where files are dropped: a second one, of the other kind, would start each run twice,
+    as Dagster tells runs of the same key apart by their sensors.
     """
     where = os.environ.get(VARIABLE, "")
     if not where.startswith("s3://"):
-        return drop_folder
+        return [drop_folder]
     # Says in words what is wrong with the bucket's name or missing on this machine, before an import does.
     open_store(where, home_folder())
     from .sensors.drop_bucket import drop_bucket
 
-    return drop_bucket
+    return [drop_bucket, lost_starts]
 
 
 defs = dg.Definitions(
     assets=[source_video, segments, depth_segments, stereo_segments, final_video],
     jobs=jobs.ALL,
-    sensors=[_drop_sensor(), fan_out, join, failed_video_alert, stuck_video_alert],
+    sensors=[*_sensors_of_the_place(), fan_out, join, failed_video_alert, stuck_video_alert],
     resources={"studio": Studio()},
     # A step in a process of its own costs more than a second, and models would be loaded for each.
     executor=dg.in_process_executor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import subprocess
 import sys
 import time
@@ -9,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -23,8 +24,11 @@ ENVIRONMENT = CREDENTIALS | {
     "AWS_CONFIG_FILE": "/nonexistent",
     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
 }
+# Of a machine; one of those that moto knows: to ask it for all of them takes seconds.
+IMAGE = "ami-03cf127a"
 _OWN = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3")
 _START_S = 60.0
+_MOTO = "moto.server"
 
 
 def enter(patch: pytest.MonkeyPatch) -> None:
@@ -36,32 +40,62 @@ def enter(patch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def account(server: str = "moto.server") -> Iterator[str]:
+def account(server: str = _MOTO) -> Iterator[str]:
     """The address of an empty account.
 
     Args:
         server: the module that is run for it; it takes ``--host`` and ``--port``.
     """
-    port = free_port()
-    command = [sys.executable, "-m", server, "--host", "127.0.0.1", "--port", str(port)]
-    endpoint = f"http://127.0.0.1:{port}"
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, cwd=Path(__file__).parents[1], **quiet) as process:
-        try:
-            _wait_for(endpoint, process)
-            yield endpoint
-        finally:
-            # It keeps nothing.
-            process.kill()
+    found = _idle.pop() if server == _MOTO and _idle else _Server(server)
+    try:
+        if found.was_used:
+            found.empty()
+        found.was_used = True
+        yield found.endpoint
+    except BaseException:
+        found.end()
+        raise
+    if server == _MOTO:
+        # To start one takes seconds, to empty it hardly any time.
+        _idle.append(found)
+    else:
+        found.end()
 
 
-def _wait_for(endpoint: str, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + _START_S
-    while True:
-        try:
-            with urlopen(f"{endpoint}/moto-api/", timeout=5):
-                return
-        except (URLError, OSError):
-            if process.poll() is not None or time.monotonic() > end:
-                raise RuntimeError("moto's server did not start") from None
-            time.sleep(0.1)
+class _Server:
+    """A process with an account; it keeps nothing."""
+
+    was_used = False
+
+    def __init__(self, module: str) -> None:
+        port = free_port()
+        self.endpoint = f"http://127.0.0.1:{port}"
+        command = [sys.executable, "-m", module, "--host", "127.0.0.1", "--port", str(port)]
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        self._process = subprocess.Popen(command, cwd=Path(__file__).parents[1], **quiet)
+        atexit.register(self.end)
+        self._wait()
+
+    def empty(self) -> None:
+        """Make the account a new one."""
+        with urlopen(Request(f"{self.endpoint}/moto-api/reset", method="POST"), timeout=_START_S):
+            return
+
+    def end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def _wait(self) -> None:
+        end = time.monotonic() + _START_S
+        while True:
+            try:
+                with urlopen(f"{self.endpoint}/moto-api/", timeout=5):
+                    return
+            except (URLError, OSError):
+                if self._process.poll() is not None or time.monotonic() > end:
+                    self.end()
+                    raise RuntimeError("moto's server did not start") from None
+                time.sleep(0.1)
+
+
+_idle: list[_Server] = []

@@ -65,8 +65,10 @@ class Permissions(Construct):
         self._media(self.webserver, _READ, VIDEOS, DONE)
         self._list(self.webserver)
         self._compute_logs(self.webserver, *_READ)
+        # The sensor of lost starts asks what became of a worker, and quotes its last lines.
+        self._watch_workers(self.code)
         for process in (self.daemon, self.webserver):
-            self._stop_workers(process)
+            self._watch_workers(process, "ecs:StopTask")
             acknowledge(
                 process,
                 own(fleet.shell_log, service="logs", resource="log-group:@:*"),
@@ -116,8 +118,9 @@ class Permissions(Construct):
         self.code.add_to_policy(iam.PolicyStatement(actions=needed, resources=[key.key_arn]))
 
     def let_read_log(self, log: logs.ILogGroup) -> None:
-        """Let the daemon quote the last lines of a worker that died."""
-        log.grant(self.daemon, "logs:GetLogEvents")
+        """Let the last lines of a worker that died be quoted."""
+        for process in (self.daemon, self.code):
+            log.grant(process, "logs:GetLogEvents")
 
     def _see_capacity(self, role: iam.Role) -> None:
         role.add_to_policy(
@@ -135,12 +138,22 @@ class Permissions(Construct):
             )
         )
 
-    def _stop_workers(self, role: iam.Role) -> None:
+    def _watch_workers(self, role: iam.Role, *more: str) -> None:
+        """Let a process find workers and see what became of them, and do ``more`` with them."""
         role.add_to_policy(
             iam.PolicyStatement(
-                sid="WatchAndStopWorkers",
-                actions=["ecs:DescribeTasks", "ecs:StopTask"],
+                sid="Workers",
+                actions=["ecs:DescribeTasks", *more],
                 resources=[self._fleet.task_arn(f"task/{self._fleet.cluster.cluster_name}/*")],
+            )
+        )
+        role.add_to_policy(
+            iam.PolicyStatement(
+                # By who started them: for a run whose daemon ended before it noted the worker.
+                sid="FindWorkers",
+                actions=["ecs:ListTasks"],
+                resources=["*"],
+                conditions={"ArnEquals": {"ecs:cluster": self._fleet.cluster.cluster_arn}},
             )
         )
         role.add_to_policy(
@@ -154,7 +167,7 @@ class Permissions(Construct):
         acknowledge(
             role,
             "AwsSolutions-IAM5[Resource::*]",
-            "ecs:DescribeTaskDefinition and the channels of ECS Exec know no resources; AWS documents an asterisk.",
+            "ecs:DescribeTaskDefinition, ecs:ListTasks and the channels of ECS Exec know no resources of ours.",
         )
 
     def _role(self, construct_id: str) -> iam.Role:

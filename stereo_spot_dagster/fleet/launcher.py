@@ -14,6 +14,7 @@ from dagster._config import IntSource, StringSource
 from dagster._core.launcher.base import CheckRunHealthResult, WorkerStatus
 from dagster._grpc.types import ExecuteRunArgs
 from dagster_aws.ecs import EcsRunLauncher
+from dagster_aws.ecs.launcher import Tags
 from dagster_aws.ecs.utils import RetryableEcsException
 
 from ..assets.partitions import COMPUTE_TAG
@@ -26,6 +27,8 @@ from .routing import needs_gpu
 _LOG = logging.getLogger(__name__)
 # ECS takes no more for all overrides of a task together; what else is in there needs some room.
 _OVERRIDES_LIMIT, _ROOM = 8192, 1024
+# On a run whose task is noted: its own id, as its retries get its tags too, with the name of a task that is not theirs.
+_HAS_TASK_TAG = "stereo_spot/has_task"
 # What only tasks on Fargate may have, and only tasks on EC2.
 _FARGATE_ONLY, _EC2_ONLY = ("platformVersion",), ("placementConstraints", "placementStrategy")
 
@@ -166,6 +169,7 @@ class GpuEcsRunLauncher(EcsRunLauncher):
             "propagateTags": "TASK_DEFINITION",
             "enableECSManagedTags": True,
             **self.run_task_kwargs,
+            "startedBy": run.run_id,
             "taskDefinition": self._definition(self._definitions[gpu], image),
         }
         for name in (*(_FARGATE_ONLY if gpu else _EC2_ONLY), "launchType", "capacityProviderStrategy"):
@@ -254,6 +258,26 @@ class GpuEcsRunLauncher(EcsRunLauncher):
         if (definition, image) not in self._of_image:
             self._of_image[definition, image] = definition_with(self.ecs, definition, self.container_name, image)
         return self._of_image[definition, image]
+
+    def _set_run_tags(self, run_id: str, cluster: str, task_arn: str) -> None:
+        super()._set_run_tags(run_id, cluster, task_arn)
+        self._instance.add_run_tags(run_id, {_HAS_TASK_TAG: run_id})
+
+    def _get_run_tags(self, run_id: str) -> Tags:
+        """The run's task and cluster.
+
+        A daemon that ends between starting a task and noting it leaves a run that seems to have no worker. It would be
+        started a second time beside the first; so the task is looked for, by the name of who started it.
+        """
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.tags.get(_HAS_TASK_TAG) == run_id:
+            return super()._get_run_tags(run_id)
+        cluster = self.run_task_kwargs.get("cluster", "default")
+        found = self.ecs.list_tasks(cluster=cluster, startedBy=run_id)["taskArns"]
+        if not found:
+            return Tags(None, None, None, None)
+        self._set_run_tags(run_id, cluster, found[0])
+        return super()._get_run_tags(run_id)
 
     def _task_of(self, run: dg.DagsterRun) -> Mapping[str, Any] | None:
         tags = self._get_run_tags(run.run_id)

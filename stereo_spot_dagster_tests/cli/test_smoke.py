@@ -16,9 +16,11 @@ from stereo_spot_dagster.cli.doctor import Finding, State
 from stereo_spot_dagster.cli.session import Session
 from stereo_spot_dagster.cli.smoke import examine
 from stereo_spot_dagster.domain.errors import StereoSpotError
+from stereo_spot_dagster.storage import keys
 from stereo_spot_dagster.storage.base import StoreRefused
 from stereo_spot_dagster.storage.s3 import S3Store
 
+from .. import simulated_aws
 from ..fleet import aws
 
 BUCKET = "media"
@@ -56,8 +58,8 @@ def account() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch, aws.account(patch) as endpoint:
         aws.make_cluster()
         ecs, groups = boto3.client("ecs"), boto3.client("autoscaling")
-        image = boto3.client("ec2").describe_images()["Images"][0]["ImageId"]
-        groups.create_launch_configuration(LaunchConfigurationName="gpu", ImageId=image, InstanceType="g5.xlarge")
+        machine = {"ImageId": simulated_aws.IMAGE, "InstanceType": "g5.xlarge"}
+        groups.create_launch_configuration(LaunchConfigurationName="gpu", **machine)
         for name in (aws.SPOT, aws.ON_DEMAND):
             groups.create_auto_scaling_group(
                 AutoScalingGroupName=name,
@@ -200,3 +202,20 @@ def test_a_machine_of_its_own_lacks_only_what_it_does_not_need(tmp_path: Path, m
         "token secret",
         "launcher",
     }
+
+
+@pytest.mark.parametrize("command", ["smoke", "doctor"])
+def test_what_is_written_to_try_the_store_lies_where_the_daemon_may_write(
+    stack: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    real = S3Store.put_bytes
+
+    def note(store: S3Store, data: bytes, key: str) -> object:
+        written.append(key)
+        return real(store, data, key)
+
+    monkeypatch.setattr(S3Store, "put_bytes", note)
+    app([command], standalone_mode=False)
+    assert written
+    assert all(key.startswith(keys.TRIALS) for key in written)

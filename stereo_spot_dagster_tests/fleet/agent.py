@@ -72,6 +72,9 @@ class Agent:
         image: environment of every container.
         machines: how many tasks there may be at a time on each capacity provider; Fargate has room for all.
         folder: for what the containers print.
+
+    Attributes:
+        without_image: of so many of the next tasks the image cannot be pulled.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Agent:
     ) -> None:
         self.machines = dict(machines)
         self.tasks: dict[str, Task] = {}
+        self.without_image = 0
         self.error: BaseException | None = None
         self._cluster, self._endpoint, self._image, self._folder = cluster, endpoint, image, folder
         self._ecs: Any = boto3.client("ecs")
@@ -154,6 +158,10 @@ class Agent:
         if task.container is None:
             if stop:
                 self._end(task, Told(task=task.arn, status="STOPPED"))
+            elif self.without_image:
+                self.without_image -= 1
+                words = "CannotPullContainerError: the registry did not answer"
+                self._end(task, Told(task=task.arn, status="STOPPED", stop_code="TaskFailedToStart", reason=words))
             elif self._has_room(task.provider):
                 self._start(task)
             return

@@ -30,9 +30,8 @@ def make_cluster(machines: int = 1) -> list[str]:
     """A cluster with GPU machines and task definitions; returns (subnet, security group) ids."""
     ecs, ec2 = boto3.client("ecs"), boto3.resource("ec2")
     ecs.create_cluster(clusterName=CLUSTER)
-    image = boto3.client("ec2").describe_images()["Images"][0]["ImageId"]
     for _ in range(machines):
-        machine = ec2.create_instances(ImageId=image, MinCount=1, MaxCount=1, InstanceType="g5.xlarge")[0]
+        machine = ec2.create_instances(ImageId=simulated_aws.IMAGE, MinCount=1, MaxCount=1, InstanceType="g5.xlarge")[0]
         document = json.dumps(generate_instance_identity_document(machine))
         ecs.register_container_instance(cluster=CLUSTER, instanceIdentityDocument=document)
     register_definitions()

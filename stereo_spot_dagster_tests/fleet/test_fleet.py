@@ -69,6 +69,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     sources = {name: make_footage(folder / f"{name}.mp4", *clip) for name, clip in CLIPS.items()}
     with running_world(folder, models, {SPOT: 0, ON_DEMAND: 1}) as world:
         told = History(world, sources)
+        world.agent.without_image = 1
         for source in sources.values():
             world.drop(source, **SETTINGS)
         no_machine_comes(told)
@@ -162,6 +163,13 @@ def test_segments_of_both_clips_use_all_gpu_machines_and_never_more_than_the_lim
 def test_no_two_runs_ever_work_on_one_partition(history: History) -> None:
     for name in {run.tags[PARTITION_TAG] for run in history.world.runs()}:
         assert most_at_once(history.world.run_spans(tags={PARTITION_TAG: name})) == 1
+
+
+def test_a_run_whose_worker_never_began_says_so_and_is_tried_again(history: History) -> None:
+    attempts = [history.world.attempts(video, "take_in") for video in _videos(history.world)]
+    lost, again = next(runs for runs in attempts if len(runs) > 1)
+    assert "its container never started (CannotPullContainerError" in history.world.failure(lost)
+    assert again.status is dg.DagsterRunStatus.SUCCESS
 
 
 def test_a_run_for_which_no_machine_comes_says_so_leaves_nothing_waiting_and_is_tried_again(history: History) -> None:

@@ -23,6 +23,7 @@ from stereo_spot_dagster.assets.partitions import COMPUTE_TAG
 from stereo_spot_dagster.definitions import defs
 from stereo_spot_dagster.fleet.attempts import has_lost_machine, note_lost_machine
 from stereo_spot_dagster.fleet.launcher import GpuEcsRunLauncher
+from stereo_spot_dagster.sensors.lost_starts import lost_starts
 
 from . import aws
 
@@ -250,6 +251,64 @@ def test_a_stopped_worker_is_a_failed_one_and_says_why(
     assert words in (found.msg or "")
     assert bool(found.transient) is lost
     assert has_lost_machine(_again(fleet.instance, run)) is lost
+
+
+def test_a_task_that_was_started_but_not_noted_is_found_by_who_started_it(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(fleet.launcher, "_set_run_tags", lambda *_, **__: pytest.fail("the daemon is killed here"))
+        with pytest.raises(pytest.fail.Exception):
+            fleet.launch("convert_segment")
+    (run,), (task,) = fleet.instance.get_runs(), aws.tasks()
+    assert "ecs/task_arn" not in run.tags
+    assert fleet.launcher.check_run_worker_health(run).status is WorkerStatus.RUNNING
+    assert _again(fleet.instance, run).tags["ecs/task_arn"] == task["taskArn"]
+    assert fleet.launcher.terminate(run.run_id)
+    assert aws.tasks_of([task["taskArn"]])[0]["desiredStatus"] == "STOPPED"
+
+
+def test_the_task_of_the_attempt_before_is_not_that_of_a_retry(fleet: Fleet) -> None:
+    first, _ = fleet.launch("convert_segment")
+    retry = fleet.run("convert_segment", **retry_of(fleet.instance, first))
+    assert retry.tags["ecs/task_arn"] == first.tags["ecs/task_arn"]
+    assert fleet.launcher.check_run_worker_health(retry).status is WorkerStatus.UNKNOWN
+
+
+def test_a_run_whose_worker_never_began_is_failed_without_waiting_for_the_time_limit(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, waiting = (fleet.launch("convert_segment")[0] for _ in range(2))
+    for run in (lost, waiting):
+        starting = dg.DagsterEvent(dg.DagsterEventType.RUN_STARTING.value, job_name=run.job_name)
+        fleet.instance.report_dagster_event(starting, run.run_id)
+    of_lost = lost.tags["ecs/task_arn"]
+    described = fleet.launcher.ecs.describe_tasks
+
+    def describe(tasks: list[str], cluster: str) -> dict[str, Any]:
+        found = described(tasks=tasks, cluster=cluster)
+        for task in found["tasks"]:
+            task["lastStatus"] = "PENDING"
+            if task["taskArn"] == of_lost:
+                reason = "CannotPullContainerError: not found"
+                task |= {"lastStatus": "STOPPED", "stoppedReason": reason, "containers": [{"name": aws.CONTAINER}]}
+        return found
+
+    monkeypatch.setattr(fleet.launcher.ecs, "describe_tasks", describe)
+    monkeypatch.setattr(type(fleet.instance), "run_launcher", fleet.launcher)
+    assert "no run lost" in lost_starts_says(fleet.instance)
+    monkeypatch.setattr("stereo_spot_dagster.sensors.lost_starts._LAUNCH_S", 0.0)
+    assert "1 runs had lost" in lost_starts_says(fleet.instance)
+    assert _again(fleet.instance, lost).status is dg.DagsterRunStatus.FAILURE
+    assert _again(fleet.instance, waiting).status is dg.DagsterRunStatus.STARTING
+    (failure,) = fleet.instance.get_records_for_run(lost.run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    assert "its container never started (CannotPullContainerError: not found)" in str(failure.event_log_entry.message)
+
+
+def lost_starts_says(instance: dg.DagsterInstance) -> str:
+    answer = lost_starts(dg.build_sensor_context(instance=instance))
+    assert isinstance(answer, dg.SkipReason)
+    return answer.skip_message or ""
 
 
 def test_a_command_too_long_for_ecs_travels_compressed_and_is_understood(fleet: Fleet) -> None:

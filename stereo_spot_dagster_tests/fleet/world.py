@@ -89,9 +89,9 @@ class World:
             records = instance.get_run_records(dg.RunsFilter(**which))
         return [(record.start_time, record.end_time) for record in records]
 
-    def attempts(self, partition: str) -> list[dg.DagsterRun]:
-        """The runs of a segment, the first one first."""
-        return [run for run in self.runs("convert_segment") if run.tags.get(PARTITION_TAG) == partition]
+    def attempts(self, partition: str, job: str = "convert_segment") -> list[dg.DagsterRun]:
+        """The runs of a job for a segment or a video, the first one first."""
+        return [run for run in self.runs(job) if run.tags.get(PARTITION_TAG) == partition]
 
     def failure(self, run: dg.DagsterRun) -> str:
         """Why a run failed, as its log says."""

@@ -35,6 +35,7 @@ def test_what_may_be_done_to_everything_is_only_what_knows_no_resources(default:
     everything = {a for s in allowed(default, role) if s["Resource"] == ["*"] for a in s["Action"]}
     assert everything <= {
         "ecs:DescribeTaskDefinition",
+        "ecs:ListTasks",
         "logs:DescribeLogGroups",
         "ssmmessages:CreateControlChannel",
         "ssmmessages:CreateDataChannel",
@@ -97,6 +98,15 @@ def test_a_key_that_is_not_there_is_reported_as_missing_and_not_as_forbidden(def
         assert any("Condition" not in s and "Media" in json.dumps(s["Resource"]) for s in listing)
 
 
-def test_the_daemon_can_quote_a_worker_that_died(default: Deployment) -> None:
-    statement = next(s for s in allowed(default, "Daemon") if "logs:GetLogEvents" in s["Action"])
+def test_who_asks_after_workers_sees_those_of_our_cluster_and_only_two_may_stop_them(default: Deployment) -> None:
+    assert {role for role in ROLES if "ecs:DescribeTasks" in actions(default, role)} == {"Code", "Daemon", "Webserver"}
+    assert {role for role in ROLES if "ecs:StopTask" in actions(default, role)} == {"Daemon", "Webserver"}
+    for role in ("Code", "Daemon", "Webserver"):
+        finding = next(s for s in allowed(default, role) if "ecs:ListTasks" in s["Action"])
+        assert "ecs:cluster" in finding["Condition"]["ArnEquals"]
+
+
+@pytest.mark.parametrize("role", ["Code", "Daemon"])
+def test_who_fails_the_run_of_a_worker_that_died_can_quote_it(default: Deployment, role: str) -> None:
+    statement = next(s for s in allowed(default, role) if "logs:GetLogEvents" in s["Action"])
     assert "WorkerLog" in json.dumps(statement["Resource"])
