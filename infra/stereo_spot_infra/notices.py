@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import Aws
+from aws_cdk import Aws, Duration, RemovalPolicy
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
@@ -22,7 +22,15 @@ class Notices(Construct):
 
     def __init__(self, scope: Construct, construct_id: str, configuration: Configuration) -> None:
         super().__init__(scope, construct_id)
-        self.key = kms.Key(self, "Key", description="Stereo-Spot alarms", enable_key_rotation=True)
+        self.key = kms.Key(
+            self,
+            "Key",
+            description="Stereo-Spot alarms",
+            enable_key_rotation=True,
+            # Nothing that lasts is encrypted with it, and a key that is left behind costs on.
+            removal_policy=RemovalPolicy.DESTROY,
+            pending_window=Duration.days(7),
+        )
         self.topic = sns.Topic(self, "Topic", topic_name=f"{NAME}-alarms", master_key=self.key, enforce_ssl=True)
         for service in ("cloudwatch", "budgets"):
             self._let_publish(iam.ServicePrincipal(f"{service}.amazonaws.com"))

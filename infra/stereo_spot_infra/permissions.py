@@ -17,7 +17,10 @@ from .storage import COMPUTE_LOGS, DROP, Storage
 
 # The version too: what was dropped is read as it was then, also when its key has been overwritten since.
 _READ = ("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging")
-_WRITE = ("s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+# What is small goes in one piece.
+_PUT = ("s3:PutObject", "s3:PutObjectTagging")
+_WRITE = (*_PUT, "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
+# Nobody's for what is finished.
 _DELETE = ("s3:DeleteObject",)
 VIDEOS, DONE, PRESETS, SMOKE = "videos/", "done/", "presets/", "smoke/"
 
@@ -26,10 +29,11 @@ class Permissions(Construct):
     """The roles of the tasks.
 
     Attributes:
-        cpu_worker, gpu_worker: read what was dropped, write a video's files and what is finished. No queue, no ECS.
+        gpu_worker: reads and writes a video's files.
+        cpu_worker: reads what was dropped too, and writes what is finished. Neither knows the queue or ECS.
         code: the sensors: takes messages, looks at what was dropped, writes submissions.
         daemon: starts and stops workers; and what ``stereo-spot`` does that an operator types there.
-        webserver: looks; stops runs.
+        webserver: looks at runs and their logs, and stops them; it sees no media.
     """
 
     def __init__(
@@ -45,25 +49,24 @@ class Permissions(Construct):
         self.webserver = self._role("Webserver")
 
         for worker in (self.cpu_worker, self.gpu_worker):
-            self._media(worker, _READ, DROP, PRESETS)
-            self._media(worker, (*_READ, *_WRITE, *_DELETE), VIDEOS, DONE)
+            self._media(worker, (*_READ, *_WRITE, *_DELETE), VIDEOS)
             self._list(worker)
             self._compute_logs(worker, *_READ, "s3:PutObject")
             hub_token.secret.grant_read(worker)
-        self._media(self.code, _READ, DROP, PRESETS, VIDEOS, DONE)
-        self._media(self.code, (*_WRITE, *_DELETE), VIDEOS)
+        self._media(self.cpu_worker, _READ, DROP)
+        self._media(self.cpu_worker, (*_READ, *_WRITE), DONE)
+        self._media(self.code, _READ, DROP, PRESETS)
+        self._media(self.code, (*_READ, *_PUT, *_DELETE), VIDEOS)
         self._list(self.code)
         self._compute_logs(self.code, *_READ, "s3:PutObject")
         storage.drops.grant_consume_messages(self.code)
         # `stereo-spot status, retry, remove, smoke` are typed into the daemon's container: see the runbooks.
-        self._media(self.daemon, (*_READ, *_WRITE), DROP)
-        self._media(self.daemon, (*_READ, *_WRITE, *_DELETE), VIDEOS, DONE, SMOKE)
+        self._media(self.daemon, (*_READ, *_WRITE), DROP, DONE)
+        self._media(self.daemon, (*_READ, *_WRITE, *_DELETE), VIDEOS, SMOKE)
         storage.drops.grant(self.daemon, "sqs:GetQueueAttributes")
         self._see_capacity(self.daemon)
         self._list(self.daemon)
         self._compute_logs(self.daemon, *_READ, "s3:PutObject")
-        self._media(self.webserver, _READ, VIDEOS, DONE)
-        self._list(self.webserver)
         self._compute_logs(self.webserver, *_READ)
         # The sensor of lost starts asks what became of a worker, and quotes its last lines.
         self._watch_workers(self.code)

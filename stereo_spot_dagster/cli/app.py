@@ -165,6 +165,8 @@ def cost(
     prices, session = costing.Prices(gpu_price, cpu_price), Session()
     found = costing.video_cost(session.instance, session.workspace, video)
     out.print(costing.table(found, prices))
+    if found.frames_per_second:
+        out.print(f"Depth and second eye: {found.frames_per_second:.2f} frames a second of one machine.")
     if found.unknown:
         err.print(f"Of {found.unknown} steps nobody knows any more how long they took; they are not counted.")
 

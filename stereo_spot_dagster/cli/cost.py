@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import dagster as dg
 from rich.table import Table
@@ -26,6 +26,7 @@ GPU_PRICE, CPU_PRICE = 0.35, 0.25
 
 OTHER = "planning, loading, failed attempts"
 
+_BY_FRAME = (depth_segments.NAME, stereo_segments.NAME)
 _CPU, _SOME_GPU = "CPU", "GPU"
 # On runs that were tasks of the fleet.
 _TASK_TAG = "ecs/task_arn"
@@ -64,6 +65,7 @@ class Work:
         run: id of the run that did it; empty where no run did.
         device: ``CPU`` or the name of a GPU.
         seconds: how long it took; None where nobody knows any more.
+        frames: how many it was done to; 0 where that is the whole video.
     """
 
     asset: str
@@ -71,6 +73,7 @@ class Work:
     run: str
     device: str
     seconds: float | None
+    frames: int = 0
 
 
 @dataclass(frozen=True)
@@ -95,10 +98,22 @@ class Cost:
     Attributes:
         seconds: by asset, or :data:`OTHER`, and machine (``CPU``, or the name of the GPU that the machine has).
         unknown: materializations of which nobody knows how long they took.
+        frames: that an asset's known seconds were spent on, by asset, each time anew.
     """
 
     seconds: dict[tuple[str, str], float]
     unknown: int = 0
+    frames: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames of finished segments over the time that their depth and their second eye take; 0 if unknown."""
+        if not all(self.frames.get(asset) for asset in _BY_FRAME):
+            return 0.0
+        frame_s = sum(
+            seconds / self.frames[asset] for (asset, _), seconds in self.seconds.items() if asset in _BY_FRAME
+        )
+        return 1 / frame_s if frame_s else 0.0
 
     def total_usd(self, prices: Prices) -> float:
         return sum(seconds / 3600 * prices.an_hour_usd(machine) for (_, machine), seconds in self.seconds.items())
@@ -129,13 +144,15 @@ def cost_of(works: Sequence[Work], runs: Sequence[Run] = ()) -> Cost:
     gpus = {work.run: work.device for work in works if work.run and work.device != _CPU}
     seconds: dict[tuple[str, str], float] = defaultdict(float)
     worked: dict[str, float] = defaultdict(float)
+    frames: dict[str, int] = defaultdict(int)
     for work in works:
         if work.seconds is not None:
             seconds[work.asset, gpus.get(work.run, work.device)] += work.seconds
             worked[work.run] += work.seconds
+            frames[work.asset] += work.frames
     for run in runs:
         seconds[OTHER, gpus.get(run.id, run.machine)] += max(0.0, run.seconds - worked[run.id])
-    return Cost(dict(seconds), sum(work.seconds is None for work in works))
+    return Cost(dict(seconds), sum(work.seconds is None for work in works), dict(frames))
 
 
 def table(cost: Cost, prices: Prices) -> Table:
@@ -180,7 +197,8 @@ def _works(instance: dg.DagsterInstance, asset: str, partitions: list[str]) -> I
             seconds = float(value) if isinstance(value, int | float) else None
             # What was told from the store belongs to no run.
             run = "" if "recovered" in made.metadata else record.run_id
-            yield Work(asset, made.partition, run, str(device or _CPU), seconds)
+            frames = made.metadata["frames"].value if "frames" in made.metadata else 0
+            yield Work(asset, made.partition, run, str(device or _CPU), seconds, int(str(frames)))
 
 
 def _materializations(instance: dg.DagsterInstance, asset: str, partitions: list[str]) -> Iterator[dg.EventLogRecord]:

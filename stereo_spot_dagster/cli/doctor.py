@@ -18,6 +18,7 @@ from ..domain.errors import StereoSpotError
 from ..domain.machine import MachineSettings
 from ..domain.settings import ConversionSettings
 from ..media.tools import ANOTHER_FFMPEG, capabilities, encoder_works, find_tools, search_tools, version
+from ..storage import keys
 from ..weights import CATALOGUE, locate, verify
 from .session import Session
 
@@ -174,7 +175,7 @@ def _automatic() -> Finding:
 
 
 def _store(session: Session) -> Finding:
-    key, store = "doctor.txt", session.workspace.store
+    key, store = keys.trial(), session.workspace.store
     try:
         store.put_bytes(b"ok", key)
         whole = store.read_bytes(key) == b"ok"

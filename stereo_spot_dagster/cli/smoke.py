@@ -6,17 +6,15 @@ queue, the secret, the database and the fleet are only asked about.
 
 from __future__ import annotations
 
-import importlib
 import os
-import re
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from ..domain.errors import StereoSpotError, ToolUnavailable
 from ..domain.machine import MachineSettings
+from ..storage import keys
 from ..storage.base import MediaStore
 from ..weights.token import hub_token
 from .doctor import Finding, State
@@ -25,11 +23,9 @@ from .session import Session
 if TYPE_CHECKING:
     from ..fleet.launcher import GpuEcsRunLauncher
 
-SCRATCH = "smoke/"
 QUEUE, SECRET = "STEREO_SPOT_DROP_QUEUE", "STEREO_SPOT_TOKEN_SECRET"
 
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
-_REGION = re.compile(r"(?:^|\.)sqs\.([a-z0-9-]+)\.")
 _TIMEOUT_S = 15
 _LAUNCHER = "GpuEcsRunLauncher"
 
@@ -46,7 +42,7 @@ def examine(session: Session) -> list[Finding]:
 
 
 def _store(store: MediaStore) -> Iterator[Finding]:
-    key, content = f"{SCRATCH}{uuid.uuid4().hex}.txt", uuid.uuid4().hex.encode()
+    key, content = keys.trial(), uuid.uuid4().hex.encode()
     written = _tried(
         "store: write", lambda: store.put_bytes(content, key).key and store.locate(key), "Allow s3:PutObject there"
     )
@@ -70,13 +66,11 @@ def _queue() -> Finding:
         return Finding("drop queue", State.MISSING, f"{QUEUE} is not set", "Not needed for a drop folder")
 
     def waiting() -> str:
-        parts = urlsplit(url)
-        region = _REGION.search(parts.hostname or "")
-        client = _client("sqs", region[1] if region else None, f"{parts.scheme}://{parts.netloc}")
-        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        # Receiving one would hide it from the sensor for a while.
-        found = client.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]
-        return f"{url}: {found[names[0]]} messages wait, {found[names[1]]} are being looked at"
+        from ..sensors.drop_queue import DropQueue
+
+        # Receiving a message would hide it from the sensor for a while.
+        waiting, taken = DropQueue(url).counts()
+        return f"{url}: {waiting} messages wait, {taken} are being looked at"
 
     return _tried("drop queue", waiting, "Check the URL, and allow sqs:GetQueueAttributes")
 
@@ -171,15 +165,6 @@ def _words(error: Exception) -> str:
     if isinstance(error, StereoSpotError):
         return f"{error.subject}: {error.cause}"
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _client(service: str, region: str | None, endpoint: str) -> Any:
-    session = importlib.import_module("boto3").Session()
-    config = importlib.import_module("botocore.config").Config(
-        connect_timeout=5, read_timeout=_TIMEOUT_S, retries={"mode": "standard", "total_max_attempts": 2}
-    )
-    region = region or session.region_name or "us-east-1"
-    return session.client(service, region_name=region, endpoint_url=endpoint, config=config)
 
 
 def _same(read: bytes, written: bytes) -> str:

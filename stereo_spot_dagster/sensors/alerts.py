@@ -5,7 +5,6 @@ has them (``json://host/path`` for a webhook, ``mailto://...``, ``slack://...``;
 ARN of an SNS topic, which is published to with this process's own rights. Without that variable nobody is told.
 """
 
-import hashlib
 import importlib
 import json
 import logging
@@ -62,7 +61,7 @@ class Alert:
     name="failed_video_alert",
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Tells people once for each video and cause that a run failed, after its last retry.",
+    description="Tells people once for each video that a run of it failed, after its last retry.",
 )
 def failed_video_alert(context: dg.RunFailureSensorContext, studio: Studio) -> dg.SkipReason | None:
     if not addresses():
@@ -75,7 +74,8 @@ def failed_video_alert(context: dg.RunFailureSensorContext, studio: Studio) -> d
         video = run.tags.get(VIDEO_TAG) or video_of_partition(run.tags.get(PARTITION_TAG, ""))
         if video and workspace.has_submission(video):
             step, reason = _failure(context)
-            tell_once(workspace, failed_alert(workspace, video, step, reason), context.log)
+            part = "segments" if run.tags.get(PARTITION_TAG, video) != video else step
+            tell_once(workspace, failed_alert(workspace, video, part, step, reason), context.log)
     return None
 
 
@@ -158,18 +158,17 @@ def stuck_after_s() -> float:
     return minutes * 60
 
 
-def failed_alert(workspace: Workspace, video: str, step: str, reason: str) -> Alert:
+def failed_alert(workspace: Workspace, video: str, part: str, step: str, reason: str) -> Alert:
     """The message about a failed run.
 
     Args:
         workspace: the store.
         video: the video's key; it was submitted.
+        part: of the work: one message for it, as a hundred segments fail in a hundred ways of saying the same.
         step: the asset that failed; empty where the run failed outside of one.
         reason: the failure's words.
     """
     submission, refusal = workspace.submission(video), workspace.refusal(video)
-    # Segments of a video fail for one cause in words that differ only in the segment's number.
-    like = hashlib.sha256(f"{step}:{re.sub('[0-9]+', '#', reason)}".encode()).hexdigest()[:8]
     if refusal and refusal.wrong_settings:
         help_line = "Correct its settings and hand it in again."
     elif refusal:
@@ -178,7 +177,7 @@ def failed_alert(workspace: Workspace, video: str, step: str, reason: str) -> Al
         help_line = f"To try again from what is finished: stereo-spot retry {video}"
     name, where = printable(submission.name), f" in {step}" if step else ""
     body = f"{name} (video {video}) failed{where}.\n\nReason: {reason[:_REASON_LENGTH]}\n\n{help_line}"
-    return Alert(video, f"failed-{like}", f"{name} failed", body)
+    return Alert(video, f"failed-{part.replace('_', '-') or 'run'}", f"{name} failed", body)
 
 
 def stuck_alert(workspace: Workspace, progress: VideoProgress, changed_s: float, now_s: float) -> Alert:

@@ -113,7 +113,11 @@ class Desk:
 
     def _take(self, dropped: DroppedObject) -> bool:
         video, workspace = dropped.video, self.workspace
-        if not workspace.has_submission(video) or is_refused_before_change(workspace, video, dropped):
+        known = workspace.has_submission(video)
+        if known and workspace.submission(video).identity != dropped.found.version.identity:
+            # Eight digits: of ten thousand clips whose names begin alike, two have the same in one studio of a hundred.
+            raise StereoSpotError(dropped.name, f"another video has its key, {video}", "Drop it under another name")
+        if not known or is_refused_before_change(workspace, video, dropped):
             self.log.info(hand_in(workspace, dropped, StorePresets(self.store)))
         elif self._is_carried_on(video):
             return True

@@ -72,6 +72,12 @@ class DropQueue:
         if entries:
             self._client.delete_message_batch(QueueUrl=self._url, Entries=entries)
 
+    def counts(self) -> tuple[int, int]:
+        """About how many messages wait, and how many are being looked at; none is received for it."""
+        names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=names)["Attributes"]
+        return int(found[names[0]]), int(found[names[1]])
+
     def _receive(self, wait_s: int) -> list[Message]:
         answer = self._client.receive_message(
             QueueUrl=self._url,

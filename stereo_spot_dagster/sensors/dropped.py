@@ -18,20 +18,26 @@ from ..storage import keys
 from ..storage.base import MediaStore
 
 SIDECAR_ENDINGS = (".yaml", ".yml", ".json")
+# Cameras, cutting rooms and copying programs put these beside videos; what is left is looked into, and may be refused.
+_UNFINISHED = (".part", ".crdownload", ".tmp", ".filepart", ".aria2")
+_NOTES = (".txt", ".nfo", ".md", ".xml", ".csv", ".html", ".pdf", ".log", ".ini", ".db", ".url", ".lnk", ".torrent")
+_CHECKSUMS = (".md5", ".sha1", ".sha256", ".sfv", ".par2", ".mhl")
+_SUBTITLES = (".srt", ".vtt", ".ass", ".ssa", ".sub", ".idx", ".sup", ".smi")
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".exr", ".dpx", ".thm", ".npz")
+_LISTS = (".edl", ".aaf", ".otio", ".fcpxml", ".ale", ".cube")
+_ARCHIVES = (".zip", ".rar", ".7z", ".tar", ".gz")
 _IGNORED_ENDINGS = (
     *SIDECAR_ENDINGS,
-    ".part",
-    ".crdownload",
-    ".tmp",
-    ".filepart",
-    ".aria2",
-    ".txt",
-    ".nfo",
-    ".srt",
-    ".jpg",
-    ".npz",
+    *_UNFINISHED,
+    *_NOTES,
+    *_CHECKSUMS,
+    *_SUBTITLES,
+    *_PICTURES,
+    *_LISTS,
+    *_ARCHIVES,
 )
-SETTINGS_CHARACTERS = 100_000
+SETTINGS_BYTES = 20_000
+_HOW_TO_WRITE = "Write 'name: value' lines"
 
 
 @dataclass(frozen=True)
@@ -147,18 +153,39 @@ def read_settings(data: bytes, subject: str) -> dict[str, Any]:
     """A YAML (or JSON) mapping of settings; an empty file is no settings.
 
     Raises:
-        InvalidSettings: it is not a mapping, or not YAML.
+        InvalidSettings: it is not a mapping, not YAML, or longer than settings ever are.
     """
+    if len(data) > SETTINGS_BYTES:
+        raise InvalidSettings(subject, "it is too long to be settings", _HOW_TO_WRITE)
     try:
-        values = yaml.safe_load(data.decode()[:SETTINGS_CHARACTERS])
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        values = yaml.load(data.decode(), _PlainLoader)
+    # PyYAML passes on what Python says of a number that is none.
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         line = next(iter(str(error).splitlines()), type(error).__name__)
-        raise InvalidSettings(subject, f"it cannot be read as YAML ({line})", "Write 'name: value' lines") from None
+        raise InvalidSettings(subject, f"it cannot be read as YAML ({line})", _HOW_TO_WRITE) from None
     if values is None:
         return {}
     if not isinstance(values, dict):
-        raise InvalidSettings(subject, "it holds no settings", "Write 'name: value' lines")
+        raise InvalidSettings(subject, "it holds no settings", _HOW_TO_WRITE)
     return {str(key): value for key, value in values.items()}
+
+
+class _PlainLoader(yaml.SafeLoader):
+    """Text, numbers, lists and mappings: what settings are made of.
+
+    Whoever may drop a video writes these files. Nine lines of references to references are a value that takes minutes
+    to look at, and tags and dates raise whatever their constructors stumble over.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event = self.peek_event()
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None):
+            raise yaml.MarkedYAMLError(problem="references and tags are not for settings")
+        return super().compose_node(parent, index)
+
+
+# A date is text, which no setting takes.
+_PlainLoader.add_constructor("tag:yaml.org,2002:timestamp", yaml.SafeLoader.construct_yaml_str)
 
 
 def named_depth(values: dict[str, Any], subject: str) -> str | None:

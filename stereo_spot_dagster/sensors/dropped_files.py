@@ -17,7 +17,7 @@ from ..domain.models import DepthKind
 from ..domain.settings import ConversionSettings
 from ..domain.video import Driver, Submission
 from .dropped import (
-    SETTINGS_CHARACTERS,
+    SETTINGS_BYTES,
     Dropped,
     FolderPresets,
     GivenSettings,
@@ -94,9 +94,15 @@ def settings_for(dropped: DroppedFile, presets: Path) -> ConversionSettings:
 
 def _read(sidecar: Path) -> dict[str, Any]:
     try:
-        return read_settings(sidecar.read_bytes(), sidecar.name)
+        return read_settings(_beginning(sidecar), sidecar.name)
     except OSError as error:
         raise InvalidSettings(sidecar.name, f"it cannot be read ({error.strerror})", "Check its rights") from None
+
+
+def _beginning(sidecar: Path) -> bytes:
+    """All of it, or so much that it is seen to be too long: anybody may put a file of any size there."""
+    with sidecar.open("rb") as file:
+        return file.read(SETTINGS_BYTES + 1)
 
 
 def _with_depth_beside(values: dict[str, Any], sidecar: Path) -> dict[str, Any]:
@@ -198,10 +204,10 @@ def _named_depth(sidecar: Path) -> str:
         return ""
     try:
         # Most sidecars name none, and YAML is slow: a thousand of them took a second of each tick.
-        if f"{DepthKind.FILE.value}:" not in sidecar.read_text(encoding="utf-8")[:SETTINGS_CHARACTERS]:
+        if f"{DepthKind.FILE.value}:".encode() not in _beginning(sidecar):
             return ""
         name = named_depth(_read(sidecar), sidecar.name) or ""
-    except (OSError, UnicodeDecodeError, InvalidSettings):
+    except (OSError, InvalidSettings):
         return ""
     return name if _is_plain_name(name) else ""
 

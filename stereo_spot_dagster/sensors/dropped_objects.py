@@ -18,7 +18,7 @@ from ..storage.base import StoredObject
 from ..storage.s3 import S3Store
 from ..storage.s3_objects import FoundObject
 from .dropped import (
-    SETTINGS_CHARACTERS,
+    SETTINGS_BYTES,
     Dropped,
     GivenSettings,
     is_sidecar_name,
@@ -29,6 +29,8 @@ from .dropped import (
 )
 
 _NEIGHBOURS = 1000
+# Bytes of a folder's name, as file systems have it: a longer one has no room for the file of a preset.
+_LONGEST_PRESET = 255
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class DropName:
         preset, _, name = inside.rpartition("/")
         known = is_video_name(name) or is_sidecar_name(name)
         hidden = name.startswith(".") or preset.startswith(".")
-        if inside == key or not known or hidden or "/" in preset or inside.startswith("/") or "\0" in inside:
+        nowhere = "/" in preset or inside.startswith("/") or "\0" in inside or len(preset.encode()) > _LONGEST_PRESET
+        if inside == key or not known or hidden or nowhere:
             return None
         return cls(preset, name)
 
@@ -59,20 +62,25 @@ class DropName:
 
     def sidecars(self, store: S3Store) -> list[StoredObject]:
         """What this video's settings may lie in, the weakest first: one request for all of them."""
-        beside = self._beside(store, f"{Path(self.name).stem}.")
-        return [beside[name] for name in sidecar_names(self.name) if name in beside]
+        wanted = [f"{self.folder}{name}" for name in sidecar_names(self.name)]
+        beside = {stored.key: stored for stored in self._beginning_with(store, f"{Path(self.name).stem}.")}
+        if len(beside) == _NEIGHBOURS:
+            # Of so many with nearly the same name it may be one that was not listed.
+            beside = {key: stored for key in wanted if (stored := store.stat(key))}
+        return [beside[key] for key in wanted if key in beside]
 
     def videos_beside(self, store: S3Store) -> list[str]:
         """Keys of the videos that this sidecar goes with."""
-        beside = self._beside(store, Path(self.name).stem).items()
-        videos = [(name, stored.key) for name, stored in beside if is_video_name(name)]
-        return [key for name, key in videos if self.name in sidecar_names(name)]
+        stem = Path(self.name).stem
+        same = store.stat(f"{self.folder}{stem}")
+        found = [*self._beginning_with(store, f"{stem}."), *([same] if same else [])]
+        names = [stored.key.removeprefix(self.folder) for stored in found]
+        videos = [name for name in names if is_video_name(name) and "/" not in name]
+        return [f"{self.folder}{name}" for name in videos if self.name in sidecar_names(name)]
 
-    def _beside(self, store: S3Store, start: str) -> Mapping[str, StoredObject]:
-        """Objects in the same folder, by name, whose names start so."""
-        found = islice(store.objects(f"{self.folder}{start}"), _NEIGHBOURS)
-        names = {stored.key.removeprefix(self.folder): stored for stored in found}
-        return {name: stored for name, stored in names.items() if "/" not in name}
+    def _beginning_with(self, store: S3Store, start: str) -> list[StoredObject]:
+        """The first objects in the same folder, or below it, whose names start so."""
+        return list(islice(store.objects(f"{self.folder}{start}"), _NEIGHBOURS))
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,7 @@ class DroppedObject(Dropped):
             yield _without_files(GivenSettings(f"the metadata of {self.name}", noted))
         for stored in self._sidecars:
             subject = stored.key.rpartition("/")[2]
-            if stored.size_bytes > SETTINGS_CHARACTERS:
+            if stored.size_bytes > SETTINGS_BYTES:
                 raise InvalidSettings(subject, "it is too long to be settings", "Write 'name: value' lines")
             data = self.store.find_bytes(stored.key) or b""
             yield _without_files(GivenSettings(subject, read_settings(data, subject)))

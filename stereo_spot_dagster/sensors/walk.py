@@ -18,6 +18,9 @@ from ..domain.errors import StereoSpotError, UnknownVideo
 _LOOKS_A_TICK = 5_000
 # In a bucket each of them costs requests: some 60 ms.
 _WALK_S = 5.0
+# In a bucket a look at a finished video costs seven requests: three sensors that always look at a thousand of them
+# cost 100 to 250 USD a month. So each rests, the longer the more often it was found so.
+_FIRST_REST_S, _LONGEST_REST_S = 30.0, 600.0
 # Events can be committed out of order; looking again is harmless.
 _LOOK_BACK = 200
 # Storage ids of one look, and how far back a sensor without a cursor begins. A segment's run writes about 40 events.
@@ -47,6 +50,31 @@ class Position:
         return json.dumps({"event": self.event, "video": self.video})
 
 
+class _Resting:
+    """Videos of buckets that this process has found settled, and until when it does not look at them again."""
+
+    def __init__(self) -> None:
+        self._rests: dict[tuple[str, str], tuple[float, float]] = {}
+
+    def is_settled(self, workspace: Workspace, video: str) -> bool:
+        """As :func:`is_settled`, or what that said a while ago."""
+        if workspace.store.folder:
+            return is_settled(workspace, video)
+        which, now_s = (workspace.store.locate(""), video), time.monotonic()
+        until_s, rest_s = self._rests.get(which, (0.0, 0.0))
+        if now_s < until_s:
+            return True
+        if not is_settled(workspace, video):
+            self._rests.pop(which, None)
+            return False
+        rest_s = min(max(2 * rest_s, _FIRST_REST_S), _LONGEST_REST_S)
+        self._rests[which] = (now_s + rest_s, rest_s)
+        return True
+
+
+_RESTING = _Resting()
+
+
 class Walk(Iterable[str]):
     """Keys of videos that may need something, each once: from the one behind ``after`` on, round to it.
 
@@ -65,7 +93,7 @@ class Walk(Iterable[str]):
         behind = [video for video in videos if video > self.reached]
         around = behind + videos[: len(videos) - len(behind)]
         for video in around[:_LOOKS_A_TICK]:
-            if not is_settled(self._workspace, video):
+            if not _RESTING.is_settled(self._workspace, video):
                 yield video
             self.reached = video
             if time.monotonic() > end_s:

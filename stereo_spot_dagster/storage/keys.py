@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 
 from ..domain.layout import Layout, View, name_suffix
 from ..domain.plan import Segment, ShotSurvey
@@ -13,8 +14,14 @@ DROP = "drop/"
 DONE = "done/"
 VIDEOS = "videos/"
 PRESETS = "presets/"
+TRIALS = "smoke/"
 
 _SEGMENT_KEY = re.compile(r"^(?P<video>.+)\.(?P<index>\d{5,})$")
+
+
+def trial() -> str:
+    """A key of nobody's, to see whether the store can be written to."""
+    return f"{TRIALS}{uuid.uuid4().hex}.txt"
 
 
 def video_folder(video: str) -> str:

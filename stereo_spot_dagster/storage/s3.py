@@ -24,13 +24,15 @@ from .base import (
 from .s3_checksums import METADATA
 from .s3_client import s3_client
 from .s3_download import Source, download, read_small
-from .s3_errors import explained, is_missing, reason_of
+from .s3_errors import code_of, explained, is_missing, reason_of
 from .s3_settings import S3Settings, parse_location
 from .s3_upload import Target, copy_object, upload_bytes, upload_file
 
 _LONGEST_KEY = 1024
 _DELETED_AT_ONCE = 1000
 _LONGEST_PRESIGNED_S = 7 * 24 * 3600
+# Buckets that this process has seen, with how they were spoken to.
+_SEEN: set[tuple[S3Settings, str]] = set()
 
 
 class S3Store(MediaStore):
@@ -50,7 +52,6 @@ class S3Store(MediaStore):
         self.prefix = prefix
         self.settings = settings or S3Settings()
         self._common = {"Bucket": bucket, **self.settings.payer}
-        self._bucket_is_there = False
 
     @classmethod
     def at(cls, url: str, settings: S3Settings | None = None) -> S3Store:
@@ -147,6 +148,8 @@ class S3Store(MediaStore):
         target = self._target(key)
         url = self._presigned("put_object", key, expires_s, **target.description)
         headers = {"Content-Type": str(target.description["ContentType"])}
+        if self.settings.requester_pays:
+            headers["x-amz-request-payer"] = "requester"
         if self.settings.sse:
             headers["x-amz-server-side-encryption"] = self.settings.sse
         if self.settings.kms_key_id:
@@ -197,9 +200,9 @@ class S3Store(MediaStore):
 
     def _check_bucket(self) -> None:
         """A missing bucket looks like a missing object to HEAD; once it was seen, it is not asked for again."""
-        if not self._bucket_is_there:
+        if (self.settings, self.bucket) not in _SEEN:
             self._client.list_objects_v2(**self._common, MaxKeys=1, Prefix=self.prefix)
-            self._bucket_is_there = True
+            _SEEN.add((self.settings, self.bucket))
 
     def _stored(self, key: str, size: int, composite: str | None) -> StoredObject:
         """What S3 says it has, if it is what was sent."""
@@ -218,20 +221,21 @@ class S3Store(MediaStore):
 
     def _delete(self, keys: list[str]) -> dict[str, str]:
         """Delete up to 1,000 objects; why each that is left is left, by key without the store's prefix."""
-        answers = []
         # XML, which a request for many is, cannot carry control characters.
         plain = [key for key in keys if key.isprintable()]
-        with explained(self.locate(posixpath.commonprefix(keys).removeprefix(self.prefix))):
-            if plain:
-                wanted = {"Objects": [{"Key": key} for key in plain], "Quiet": True}
+        left: dict[str, str] = {}
+        if plain:
+            wanted = {"Objects": [{"Key": key} for key in plain], "Quiet": True}
+            with explained(self.locate(posixpath.commonprefix(keys).removeprefix(self.prefix))):
                 answers = self._client.delete_objects(**self._common, Delete=wanted).get("Errors", [])
-            for key in keys:
-                if not key.isprintable():
+            left |= {each["Key"]: reason_of(each.get("Code", ""), each.get("Message", "")) for each in answers}
+        for key in keys:
+            if not key.isprintable():
+                try:
                     self._client.delete_object(**self._common, Key=key)
-        return {
-            answer["Key"].removeprefix(self.prefix): reason_of(answer.get("Code", ""), answer.get("Message", ""))
-            for answer in answers
-        }
+                except ClientError as error:
+                    left[key] = reason_of(code_of(error), str(error))
+        return {key.removeprefix(self.prefix): reason for key, reason in left.items()}
 
     def _presigned(self, method: str, key: str, expires_s: int, **more: Any) -> str:
         if not 0 < expires_s <= _LONGEST_PRESIGNED_S:

@@ -13,14 +13,14 @@ from botocore.exceptions import ClientError
 
 from ..domain.errors import StoreFailed
 from ..domain.video import ObjectVersion
-from .base import MediaStore, StoredObject, StoreRefused
+from .base import MediaStore, StoredObject, StoreRefused, check_key
 from .s3 import S3Store
 from .s3_checksums import METADATA
 from .s3_client import s3_client
 from .s3_download import Source, download
 from .s3_errors import code_of, explained, is_missing
 from .s3_settings import S3Settings
-from .s3_upload import Target, copy_object, upload_file
+from .s3_upload import UNTAGGED, Target, copy_object, upload_file
 
 _log = logging.getLogger(__name__)
 
@@ -59,8 +59,9 @@ def find_object(settings: S3Settings, bucket: str, key: str, version: str = "") 
     """What lies under a key now, or the version that is named; None if there is none.
 
     Raises:
-        StoreFailed: S3 cannot be asked, or does not allow it.
+        StoreFailed: S3 cannot be asked, or does not allow it; or HTTP clients would make another key of this one.
     """
+    check_key(key)
     head = _head(settings, bucket, key, version)
     if head is None:
         return None
@@ -107,7 +108,7 @@ def copy_into(store: S3Store, wanted: ObjectVersion, key: str, sha256: str) -> N
             copy_object(target, source, head | {"Metadata": noted})
         else:
             pinned = {"CopySource": source, "CopySourceIfMatch": head["ETag"]}
-            new = {"MetadataDirective": "REPLACE", "Metadata": noted, **target.description}
+            new = {"MetadataDirective": "REPLACE", "Metadata": noted, **UNTAGGED, **target.description}
             target.client.copy_object(**target.request, **pinned, **new)
     stored = store.stat(key)
     if stored is None or stored.size_bytes != wanted.size_bytes:

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 _MOST_PARTS = 10_000
 # One request copies no more.
 _COPIED_AT_ONCE = 5 << 30
+# A copy is ours: by the tags of what was dropped, somebody's rule would let it expire.
+UNTAGGED = {"TaggingDirective": "REPLACE"}
 # Without the machine's own list of types, so that every worker says the same.
 _TYPES = mimetypes.MimeTypes()
 _TYPES.add_type("video/x-matroska", ".mkv")
@@ -125,7 +127,8 @@ def copy_object(target: Target, source: dict[str, str], head: Any) -> None:
     pinned = {"CopySource": source, "CopySourceIfMatch": head["ETag"]}
     size = head["ContentLength"]
     if size <= _COPIED_AT_ONCE:
-        target.client.copy_object(**target.request, **pinned, MetadataDirective="COPY", **target.settings.encryption)
+        how = {"MetadataDirective": "COPY", **UNTAGGED, **target.settings.encryption}
+        target.client.copy_object(**target.request, **pinned, **how)
         return
     with _multipart(target, {"Metadata": head.get("Metadata", {})}) as upload:
         parts = []

@@ -103,9 +103,24 @@ def test_the_machine_with_a_gpu_is_paid_for_also_while_its_cpu_works() -> None:
     assert cost.total_usd(Prices(gpu_usd=3.6, cpu_usd=0.36)) == pytest.approx(0.150 + 0.003)
 
 
+def test_frames_a_second_are_those_of_depth_and_second_eye_together(converted: tuple[Graph, str]) -> None:
+    works = [
+        Work("depth_segments", "v.00000", "run 1", "NVIDIA A10G", 6.0, 24),
+        Work("stereo_segments", "v.00000", "run 1", "CPU", 2.0, 24),
+        # After a recovery the store knows the time of the depth alone.
+        Work("depth_segments", "v.00001", "", "CPU", 6.0, 24),
+        Work("stereo_segments", "v.00001", "", "CPU", None, 24),
+        Work("final_video", "v", "run 2", "CPU", 30.0),
+    ]
+    assert cost_of(works).frames_per_second == pytest.approx(3.0)
+    assert cost_of(works[2:]).frames_per_second == 0
+    frames = video_cost(converted[0].instance, converted[0].workspace, converted[1]).frames
+    assert (frames["depth_segments"], frames["stereo_segments"]) == (32, 32)
+
+
 def test_work_of_unknown_length_is_counted_but_costs_nothing() -> None:
     works = [Work("stereo_segments", f"v.0000{index}", "", "CPU", None) for index in range(3)]
-    assert cost_of(works) == Cost({}, unknown=3)
+    assert cost_of(works) == Cost({}, unknown=3, frames={})
 
 
 def test_after_a_recovery_the_seconds_that_the_store_knows_are_left(converted: tuple[Graph, str]) -> None:
@@ -140,3 +155,4 @@ def test_the_command_multiplies_with_the_prices_it_is_given(
     assert "3600" in printed
     total = sum(video_cost(graph.instance, graph.workspace, video).seconds.values())
     assert f"{total:.4f}" in printed
+    assert "frames a second of one machine" in printed

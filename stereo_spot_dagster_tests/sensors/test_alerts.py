@@ -147,6 +147,16 @@ def test_segments_that_fail_for_one_cause_are_one_message(webhook: Webhook, grap
     assert len(webhook.messages) == 1
 
 
+def test_segments_that_fail_in_different_ways_are_one_message_too(webhook: Webhook, graph: Graph, clip: Path) -> None:
+    video = graph.hand_in(clip)
+    assert graph.run(["source_video", "segments"], video).success
+    first, second = graph.workspace.plan(video).segments
+    look_at(graph, graph.run(["stereo_segments"], keys.segment_partition(video, first.index)))
+    graph.workspace.store.delete_prefix(second.cut_key)
+    look_at(graph, graph.run(["depth_segments"], keys.segment_partition(video, second.index)))
+    assert len(webhook.messages) == 1
+
+
 def test_another_attempt_that_fails_is_told_of_again(webhook: Webhook, graph: Graph, clip: Path) -> None:
     video = hand_in(graph, clip)
     fail(graph, video)

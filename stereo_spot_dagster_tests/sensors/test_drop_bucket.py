@@ -7,7 +7,7 @@ import json
 import pytest
 
 from stereo_spot_dagster.convert.workspace import Workspace
-from stereo_spot_dagster.definitions import _drop_sensor
+from stereo_spot_dagster.definitions import _sensors_of_the_place
 from stereo_spot_dagster.domain.layout import Layout
 from stereo_spot_dagster.sensors import drop_bucket as module
 from stereo_spot_dagster.sensors.sweep import BucketMemory, Sweep
@@ -152,7 +152,15 @@ def test_a_video_that_was_removed_does_not_come_back_with_the_next_listing(bucke
 
 
 @pytest.mark.parametrize(
-    "name", ["a b+c%2Bd%.mp4", "zażółć 日本語.mp4", "q?versionId=3&x=#y.mp4", "Ünï (1)'\"<>.mp4", "no-extension"]
+    "name",
+    [
+        "a b+c%2Bd%.mp4",
+        "zażółć 日本語.mp4",
+        "q?versionId=3&x=#y.mp4",
+        "Ünï (1)'\"<>.mp4",
+        "no-extension",
+        "n" * 1000 + ".mp4",
+    ],
 )
 def test_keys_are_decoded_exactly_once(bucket: DropBucket, sensor: Sensor, name: str) -> None:
     one = bucket.put(f"drop/{name}", b"one")
@@ -168,6 +176,9 @@ def test_markers_notes_empty_hidden_deep_and_unfinished_objects_are_passed_over(
 ) -> None:
     for key in ("drop/", "drop/half-sbs/", "drop/film.nfo", "drop/.film.mp4", "drop/a/b/film.mp4", "drop/film.yaml"):
         bucket.upload(key)
+    for foreign in ("drop/filmM01.XML", "drop/film.mp4.md5", "drop/half-sbs/poster.png"):
+        bucket.upload(foreign)
+    bucket.upload(f"drop/{'p' * 300}/film.mp4")
     bucket.upload("drop/empty.mp4", b"")
     bucket.upload("elsewhere/film.mp4")
     bucket.s3.create_multipart_upload(Bucket=bucket.name, Key=f"{PREFIX}drop/growing.mp4")
@@ -217,6 +228,42 @@ def test_wrong_settings_refuse_the_video_with_a_sentence(
     assert bucket.messages() == 0
 
 
+def test_a_sidecar_that_makes_no_sense_refuses_its_video_and_blocks_no_other(
+    bucket: DropBucket, sensor: Sensor
+) -> None:
+    for name, text in {"odd": b"divergence: !!bool maybe", "endless": bytes(1 << 20)}.items():
+        bucket.put(f"drop/{name}.yaml", text)
+        bucket.upload(f"drop/{name}.mp4")
+    bucket.upload("drop/plain.mp4")
+    (taken,) = sensor.tick()
+    assert taken.startswith("plain-")
+    refusals = [sensor.workspace.refusal(video) for video in sensor.videos()]
+    reasons = " ".join(refusal.reason for refusal in refusals if refusal)
+    assert "odd.yaml: it cannot be read as YAML" in reasons
+    assert "endless.yaml: it is too long to be settings" in reasons
+    sensor.second_tick()
+    sensor.second_tick()
+    assert bucket.messages() == 0
+
+
+def test_a_sidecar_is_found_among_many_of_nearly_the_same_name(
+    bucket: DropBucket, sensor: Sensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stereo_spot_dagster.sensors.dropped_objects._NEIGHBOURS", 3)
+    for number in range(5):
+        bucket.put(f"drop/film.{number:04d}.txt")
+    bucket.put("drop/film.yaml", b"divergence: 99")
+    bucket.upload("drop/film")
+    sensor.tick()
+    (refused,) = sensor.videos()
+    assert sensor.workspace.refusal(refused)
+    for number in range(5):
+        bucket.put(f"drop/film-{number}.txt")
+    bucket.upload("drop/film.yaml", b"divergence: 3")
+    assert sensor.second_tick() == [refused]
+    assert sensor.workspace.submission(refused).settings.divergence == 3
+
+
 @pytest.mark.parametrize("told", [True, False])
 def test_a_refused_video_is_taken_when_its_sidecar_is_corrected(bucket: DropBucket, sensor: Sensor, told: bool) -> None:
     bucket.put("drop/film.yaml", b"divergence: 99")
@@ -262,6 +309,18 @@ def test_a_message_that_cannot_be_read_stops_no_other_and_ends_in_the_dead_lette
     assert bucket.dead_messages() == 1
 
 
+def test_a_video_whose_key_another_one_has_already_is_not_lost_in_silence(bucket: DropBucket, sensor: Sensor) -> None:
+    bucket.upload("drop/film.mp4")
+    sensor.tick(killed=True)
+    (video,) = sensor.videos()
+    other = sensor.workspace.submission(video).model_copy(update={"identity": "0" * 32})
+    sensor.workspace.save(other, keys.submission(video))
+    for _ in range(6):
+        sensor.second_tick()
+    assert sensor.workspace.submission(video) == other
+    assert (bucket.messages(), bucket.dead_messages()) == (0, 1)
+
+
 def test_a_message_about_what_was_deleted_meanwhile_is_used_up(bucket: DropBucket, sensor: Sensor) -> None:
     version = bucket.upload("drop/film.mp4")
     bucket.s3.delete_object(Bucket=bucket.name, Key=f"{PREFIX}drop/film.mp4", VersionId=version)
@@ -299,7 +358,7 @@ def test_the_memory_of_a_thousand_uploads_is_small_and_forgets_old_ones() -> Non
 def test_the_definitions_hold_the_sensor_of_the_place_where_files_are_dropped(
     bucket: DropBucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert _drop_sensor().name == "drop_bucket"
+    assert [sensor.name for sensor in _sensors_of_the_place()] == ["drop_bucket", "lost_starts"]
     monkeypatch.delenv("STEREO_SPOT_STORE")
-    assert _drop_sensor().name == "drop_folder"
+    assert [sensor.name for sensor in _sensors_of_the_place()] == ["drop_folder"]
     assert Workspace.from_environment().store.folder

@@ -92,6 +92,22 @@ def test_a_file_is_taken_once_even_when_the_cursor_is_lost(folder: Path, sensor:
     assert known_videos(sensor.workspace) == first
 
 
+def test_a_sidecar_that_makes_no_sense_refuses_its_video_and_keeps_no_other_from_its_turn(
+    folder: Path, sensor: Sensor
+) -> None:
+    for name, text in {"odd": b"divergence: !!bool maybe", "endless": b"depth: file:x\n" + bytes(1 << 20)}.items():
+        (folder / f"{name}.mp4").write_bytes(name.encode())
+        (folder / f"{name}.yaml").write_bytes(text)
+    (folder / "plain.mp4").write_bytes(b"plain")
+    (taken,) = keys_of(sensor.take())
+    assert taken is not None
+    assert taken.startswith("plain-")
+    refusals = [sensor.workspace.refusal(video) for video in known_videos(sensor.workspace)]
+    reasons = " ".join(refusal.reason for refusal in refusals if refusal)
+    assert "odd.yaml: it cannot be read as YAML" in reasons
+    assert "endless.yaml: it is too long to be settings" in reasons
+
+
 def test_other_content_of_the_same_name_is_another_video(folder: Path, sensor: Sensor) -> None:
     (folder / "film.mp4").write_bytes(b"one")
     sensor.take()
@@ -103,6 +119,8 @@ def test_other_content_of_the_same_name_is_another_video(folder: Path, sensor: S
 def test_partial_downloads_hidden_files_links_and_notes_are_passed_over(folder: Path, tmp_path: Path) -> None:
     for name in ("film.mp4.part", ".film.mp4", "film.nfo", "film.yaml", "film.mkv"):
         (folder / name).write_bytes(b"x")
+    for foreign in ("filmM01.XML", "film.mkv.md5", "film.de.vtt", "poster.PNG", "Thumbs.db", "cut.edl", "all.zip"):
+        (folder / foreign).write_bytes(b"x")
     (folder / "link.mp4").symlink_to(tmp_path / "elsewhere")
     (folder / ".hidden").mkdir()
     (folder / ".hidden" / "film.mp4").write_bytes(b"x")

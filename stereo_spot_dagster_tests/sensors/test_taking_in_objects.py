@@ -175,6 +175,8 @@ def test_an_object_is_submitted_by_its_url_once(bucket: DropBucket, clip: Path) 
     assert is_whole(session.workspace, take_in(session.workspace, session.workspace.submission(video)), clip)
     with pytest.raises(InputRefused, match="there is no such object"):
         submit_all(session, [f"s3://{bucket.name}/nothing.mp4"], {}, words)
+    with pytest.raises(StoreRefused, match="not a valid key"):
+        submit_all(session, [f"s3://{bucket.name}/films/../nothing.mp4"], {}, words)
 
 
 def test_what_was_dropped_with_settings_keeps_them_when_it_is_submitted_too(

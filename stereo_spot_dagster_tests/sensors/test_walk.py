@@ -10,6 +10,8 @@ from stereo_spot_dagster.convert.workspace import Workspace
 from stereo_spot_dagster.sensors import walk as module
 from stereo_spot_dagster.sensors.walk import Walk
 
+from .drop_bucket_world import DropBucket
+
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
@@ -51,3 +53,32 @@ def test_a_video_at_which_a_tick_stops_is_not_reached(workspace: Workspace) -> N
     steps = iter(walk)
     assert [next(steps)[0], next(steps)[0]] == ["a", "b"]
     assert walk.reached == "a-00000000"
+
+
+def test_a_settled_video_in_a_bucket_is_looked_at_less_and_less_often_until_it_is_settled_no_more(
+    bucket: DropBucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bucket.put("videos/a-00000000/submission.json")
+    workspace, now_s, looks, settled = Workspace.from_environment(), 0.0, list[float](), True
+
+    def look(_: Workspace, video: str) -> bool:
+        looks.append(now_s)
+        return settled
+
+    monkeypatch.setattr(module, "is_settled", look)
+    monkeypatch.setattr(module.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(module, "_RESTING", module._Resting())
+    for second in range(0, 4000, 10):
+        now_s = float(second)
+        assert list(Walk(workspace, "")) == []
+    assert looks == [0, 30, 90, 210, 450, 930, 1530, 2130, 2730, 3330, 3930]
+    settled, now_s = False, 5000.0
+    assert list(Walk(workspace, "")) == ["a-00000000"]
+    assert list(Walk(workspace, "")) == ["a-00000000"]
+
+
+def test_settled_videos_in_a_folder_are_looked_at_always(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[str] = []
+    monkeypatch.setattr(module, "is_settled", lambda _, video: looks.append(video) is None)
+    assert list(Walk(workspace, "")) == list(Walk(workspace, "")) == []
+    assert len(looks) == 8

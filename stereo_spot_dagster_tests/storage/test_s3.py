@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stereo_spot_dagster.domain.errors import InvalidSettings
-from stereo_spot_dagster.storage import s3_upload
+from stereo_spot_dagster.storage import s3_objects, s3_upload
 from stereo_spot_dagster.storage.base import StoreRefused
 from stereo_spot_dagster.storage.opening import open_store
 from stereo_spot_dagster.storage.s3 import S3Store
@@ -112,6 +113,19 @@ def test_a_file_too_large_for_one_copy_is_copied_in_parts(
     assert bucket_store.is_copy("v/a.mp4", "done/a.mp4")
 
 
+@pytest.mark.parametrize("server", ["moto", "seaweedfs"])
+def test_a_copy_has_no_tags_by_which_a_rule_could_let_it_expire(server: str, request: pytest.FixtureRequest) -> None:
+    endpoint = request.getfixturevalue(f"{server}_endpoint")
+    plain, store = servers.plain_client(endpoint), S3Store(servers.BUCKET, "tags/", servers.settings_for(endpoint))
+    plain.put_object(Bucket=servers.BUCKET, Key="tags/drop/a", Body=b"abc", Tagging="retention=intermediate")
+    found = s3_objects.find_object(store.settings, servers.BUCKET, "tags/drop/a")
+    assert found is not None
+    s3_objects.copy_into(store, found.version, "videos/a", hashlib.sha256(b"abc").hexdigest())
+    store.copy("drop/a", "done/a")
+    for key in ("tags/videos/a", "tags/done/a"):
+        assert plain.get_object_tagging(Bucket=servers.BUCKET, Key=key)["TagSet"] == []
+
+
 def test_encryption_is_asked_for_with_every_write(moto_endpoint: str, bucket_store: S3Store, tmp_path: Path) -> None:
     settings = servers.settings_for(moto_endpoint, sse="aws:kms", kms_key_id="alias/media")
     store, plain = S3Store(servers.BUCKET, bucket_store.prefix, settings), servers.plain_client(moto_endpoint)
@@ -142,10 +156,11 @@ def test_who_pays_is_said_with_every_request(moto_endpoint: str, bucket_store: S
         store.presign_get("v/a")
 
 
+@pytest.mark.parametrize("pays", [False, True])
 @pytest.mark.parametrize("server", ["moto", "seaweedfs"])
-def test_a_presigned_upload_writes_that_object(server: str, request: pytest.FixtureRequest) -> None:
+def test_a_presigned_upload_writes_that_object(server: str, pays: bool, request: pytest.FixtureRequest) -> None:
     endpoint = request.getfixturevalue(f"{server}_endpoint")
-    store = S3Store(servers.BUCKET, "uploads/", servers.settings_for(endpoint))
+    store = S3Store(servers.BUCKET, "uploads/", servers.settings_for(endpoint, requester_pays=pays))
     upload = store.presign_put("drop/my clip é.mp4", expires_s=60)
     sent = urllib.request.Request(upload.url, data=b"from a browser", headers=upload.headers, method="PUT")
     with urllib.request.urlopen(sent):

@@ -367,3 +367,23 @@ def test_a_prefix_of_more_keys_than_a_listing_holds_is_deleted_but_for_what_is_r
         bucket_store.delete_prefix("v/")
     assert left.value.keys == ("v/0500",)
     assert [found.key for found in bucket_store.objects("v/")] == ["v/0500"]
+
+
+def test_one_key_with_control_characters_that_is_refused_keeps_no_other_from_being_deleted(
+    bucket_store: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("v/a\tb", "v/c\td", "v/plain"):
+        bucket_store.put_bytes(b"", name)
+    client, kept = bucket_store._client, f"{bucket_store.prefix}v/a\tb"
+    real = client.delete_object
+
+    def but_one(**arguments: Any) -> object:
+        if arguments["Key"] == kept:
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "DeleteObject")
+        return real(**arguments)
+
+    monkeypatch.setattr(client, "delete_object", but_one)
+    with pytest.raises(ObjectsLeft, match=r"1 objects below it .*access is denied") as left:
+        bucket_store.delete_prefix("v/")
+    assert left.value.keys == ("v/a\tb",)
+    assert [found.key for found in bucket_store.objects("v/")] == ["v/a\tb"]
