@@ -77,7 +77,7 @@ def materialization(studio: Studio, record: DepthRecord, strip: bytes) -> dg.Mat
         "frames_per_second": round(record.frames_per_second, 2),
         "seconds_of_work": round(record.seconds, 2),
         "device": record.device,
-        "gpu_memory_peak_mb": round(record.peak_memory_mb),
+        "peak_gpu_memory_mb": round(record.peak_memory_mb),
         "notes": reporting.warnings_value(record.notes),
         "size": f"{record.width}x{record.height}",
         "depth_1st_50th_99th_percentile": f"{record.low:.3f}, {record.median:.3f}, {record.high:.3f}",

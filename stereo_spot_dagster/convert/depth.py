@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from ..domain.errors import ProofFailed
-from ..domain.models import DepthKind, parse_depth
+from ..domain.models import DepthCrafterOptions, DepthKind, DepthRangeKind, PictureDepthOptions, parse_depth
 from ..domain.plan import Segment, SegmentPlan, ShotSurvey
 from ..domain.settings import ConversionSettings
 from ..media.frames import gray16_writer, read_gray16
@@ -103,22 +103,25 @@ def estimate_depth(
         ProofFailed: the cut file does not hold the planned frames.
     """
     started = time.monotonic()
-    statistics, run = _Statistics(segment.frames), _Run()
+    statistics, run, writing = _Statistics(segment.frames), _Run(), progress
     with workspace.folder() as folder:
         if parse_depth(plan.depth).kind is DepthKind.FILE:
             size, samples = _supplied(workspace, plan, segment, folder)
         else:
             estimator = the_estimator(plan.depth, settings.depth_options(plan.depth))
             size = estimator.working_size(plan.picture.width, plan.picture.height)
-            job = _Job(workspace, plan, frames, segment, estimator, size, folder)
+            job = _Job(workspace, plan, frames, segment, estimator, size, folder, _range_kind(settings, plan))
             samples = _estimated(job, run, progress)
+            if estimator.relative:
+                # Its frames count when they are estimated; they are written when all of them are.
+                writing = None
         target = folder / "depth.mkv"
         with gray16_writer(target, size, plan.video) as writer:
             for picture in samples:
                 writer.write([picture])
                 statistics.add(picture)
-                if progress:
-                    progress(writer.written)
+                if writing:
+                    writing(writer.written)
         if writer.written != segment.frames:
             raise ProofFailed(plan.video, f"{writer.written} depth pictures for {segment.frames} frames")
         key = keys.depth(plan.video, depth_fingerprint(plan), segment)
@@ -164,6 +167,7 @@ class _Job:
     estimator: DepthEstimator
     size: tuple[int, int]
     folder: Path
+    range_kind: DepthRangeKind
 
     def raw(self) -> Iterator[NDArray[np.float32]]:
         """What the estimator says, from the overlap on."""
@@ -197,7 +201,7 @@ def _estimated(job: _Job, run: _Run, progress: FrameProgress | None) -> Iterator
         run.note(job.estimator)
         return
     # The range of a shot is known when all of it was seen.
-    raw = RawDepths(job.folder / "raw", job.segment, job.plan.surveys)
+    raw = RawDepths(job.folder / "raw", job.segment, job.plan.surveys, job.range_kind)
     for done in raw.write(job.raw()):
         if progress:
             progress(done)
@@ -205,6 +209,12 @@ def _estimated(job: _Job, run: _Run, progress: FrameProgress | None) -> Iterator
     yield from _stored(raw.normalised(job.frames, job.survey))
     # It may have estimated a survey meanwhile.
     run.note(job.estimator)
+
+
+def _range_kind(settings: ConversionSettings, plan: SegmentPlan) -> DepthRangeKind:
+    options = settings.depth_options(plan.depth)
+    known = isinstance(options, (DepthCrafterOptions, PictureDepthOptions))
+    return options.depth_range if known else DepthRangeKind.PERCENTILES
 
 
 def _own(job: _Job) -> Iterator[NDArray[np.float32]]:

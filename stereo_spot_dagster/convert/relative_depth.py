@@ -11,12 +11,13 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from ..domain.models import DepthRangeKind
 from ..domain.plan import Segment, ShotSurvey
 from ..media.scan import FrameTable
 from ..stereo.depth.align import Affine, fit_affine, grid_samples
 
-# Of the samples of a shot. Extremes would let one hot pixel flatten everything else.
-LOWEST_PCT, HIGHEST_PCT = 0.1, 99.9
+# Of the samples of a shot. Extremes let one hot pixel flatten everything else.
+OUTERMOST_PCT = {DepthRangeKind.PERCENTILES: (0.1, 99.9), DepthRangeKind.EXTREMES: (0.0, 100.0)}
 # A range below this share of the values is rounding: the picture is flat.
 _FLAT = 1e-6
 
@@ -31,9 +32,9 @@ class DepthRange:
     high: float
 
     @classmethod
-    def of(cls, samples: NDArray[np.float32]) -> DepthRange:
-        """The range of samples of any shape, without the outermost of them."""
-        low, high = np.percentile(samples, (LOWEST_PCT, HIGHEST_PCT))
+    def of(cls, samples: NDArray[np.float32], kind: DepthRangeKind = DepthRangeKind.PERCENTILES) -> DepthRange:
+        """The range of samples of any shape."""
+        low, high = np.percentile(samples, OUTERMOST_PCT[kind])
         return cls(float(low), float(high))
 
     @property
@@ -72,15 +73,24 @@ class RawDepths:
         target: the scratch file; four bytes a pixel.
         segment: whose depth it is.
         surveys: of the shots it has a part of.
+        kind: of range. The extremes of a surveyed shot are those of its survey.
     """
 
-    def __init__(self, target: Path, segment: Segment, surveys: tuple[ShotSurvey, ...]) -> None:
+    def __init__(
+        self,
+        target: Path,
+        segment: Segment,
+        surveys: tuple[ShotSurvey, ...],
+        kind: DepthRangeKind = DepthRangeKind.PERCENTILES,
+    ) -> None:
         self._target = target
         self._segment = segment
+        self._kind = kind
         self._surveys = [s for s in surveys if s.first_frame < segment.end_frame and s.end_frame > segment.first_frame]
         self._surveyed = {number for survey in self._surveys for number in survey.frames}
         # By frame number: all of the segment's own, and the surveyed ones of its overlap.
         self._samples: dict[int, NDArray[np.float32]] = {}
+        self._extremes: dict[int, tuple[float, float]] = {}
         self._shape = (0, 0)
 
     def write(self, depths: Iterator[NDArray[np.float32]]) -> Iterator[int]:
@@ -91,6 +101,7 @@ class RawDepths:
                 if number >= self._segment.first_frame:
                     file.write(np.ascontiguousarray(depth, dtype="<f4"))
                     self._samples[number] = grid_samples(depth)
+                    self._extremes[number] = float(depth.min()), float(depth.max())
                     yield number + 1 - self._segment.first_frame
                 elif number in self._surveyed:
                     self._samples[number] = grid_samples(depth)
@@ -118,9 +129,11 @@ class RawDepths:
         for first, end in pairwise(edges):
             survey = next((s for s in self._surveys if s.first_frame <= first < s.end_frame), None)
             if survey is None:
-                shot = np.stack([self._samples[number] for number in range(first, end)])
+                # The grid would miss the very pixels that are the extremes.
+                kept = self._extremes if self._kind is DepthRangeKind.EXTREMES else self._samples
+                shot = np.asarray([kept[number] for number in range(first, end)], np.float32)
                 ones = np.ones(end - first)
-                yield _Part(first, end, DepthRange.of(shot), ones, np.zeros_like(ones))
+                yield _Part(first, end, DepthRange.of(shot, self._kind), ones, np.zeros_like(ones))
             else:
                 yield self._aligned(first, end, survey, survey_samples(survey))
 
@@ -135,7 +148,7 @@ class RawDepths:
         return _Part(
             first,
             end,
-            DepthRange.of(samples),
+            DepthRange.of(samples, self._kind),
             np.interp(wanted, at, [fit.scale for fit in fits.values()]),
             np.interp(wanted, at, [fit.shift for fit in fits.values()]),
         )

@@ -19,7 +19,7 @@ from ..domain.checks import CheckOutcome, worst_of
 from ..domain.layout import Layout, View
 from ..domain.models import DepthKind, StereoCrafterOptions, parse_depth
 from ..domain.plan import Segment, SegmentPlan
-from ..domain.settings import PLANNED, ConversionSettings, Inpaint
+from ..domain.settings import PLANNED, ConversionSettings, DepthEdges, Inpaint
 from ..domain.video import OutputFile, SourceRecord
 from ..media.encode import EncodeJob, open_encoder, packing_in_stream
 from ..media.frames import PictureWriter, read_pictures
@@ -31,7 +31,7 @@ from ..stereo.inpaint import Inpainter, make_inpainter
 from ..stereo.layouts.packer import Packer
 from ..stereo.preview import disparity_histogram, preview_strip
 from ..stereo.warp import SynthesizedView, make_synthesizer
-from ..stereo.warp.disparity import disparity_from_depth
+from ..stereo.warp.outlines import disparity_of
 from ..storage import keys
 from ..storage.base import MediaStore
 from .depth import DepthRecord, depth_fingerprint, read_depth
@@ -134,10 +134,20 @@ class Rendering:
         return self.plan.inpaint if asked is Inpaint.AUTO else asked
 
     @property
+    def depth_edges(self) -> DepthEdges:
+        """How silhouettes of depth are enlarged."""
+        # Cues follow the picture's edges already, and supplied depth means what it says.
+        asked = self.settings.depth_edges
+        return DepthEdges.STEEP if asked is DepthEdges.PICTURE and self._weightless else asked
+
+    @property
     def wants_gpu(self) -> bool:
         """True if a trained network sees the frames: for depth, or to fill occlusions."""
-        weightless = parse_depth(self.plan.depth).kind in (DepthKind.CUES, DepthKind.FILE)
-        return not weightless or self.inpaint is not Inpaint.BACKGROUND
+        return not self._weightless or self.inpaint is not Inpaint.BACKGROUND
+
+    @property
+    def _weightless(self) -> bool:
+        return parse_depth(self.plan.depth).kind in (DepthKind.CUES, DepthKind.FILE)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -255,7 +265,7 @@ def _pairs_of_eyes(work: _Work) -> Iterator[_Eyes]:
 
 def _warped(work: _Work) -> Iterator[_Unfilled]:
     settings, segment, picture = work.source.settings, work.segment, work.plan.picture
-    synthesizer = make_synthesizer(settings.synthesizer)
+    synthesizer, edges = make_synthesizer(settings.synthesizer), Rendering(work.plan, settings).depth_edges
     crcs = work.frames.crc[segment.first_frame : segment.end_frame]
     starts = work.frames.scene_start[segment.first_frame : segment.end_frame]
     skip = segment.skip_frames + segment.overlap_frames
@@ -263,9 +273,7 @@ def _warped(work: _Work) -> Iterator[_Unfilled]:
     with ahead(decoded) as pictures, ahead(read_depth(work.depth_file, work.depth)) as depths:
         for planes, near, starts_scene in zip(pictures, depths, starts, strict=True):
             left = Frame(planes, picture.pixel_format)
-            disparity_px = disparity_from_depth(
-                near, picture.width, picture.height, settings.divergence, settings.convergence
-            )
+            disparity_px = disparity_of(near, left, edges, settings.divergence, settings.convergence)
             yield _Unfilled(left, synthesizer.synthesize(left, disparity_px), near, disparity_px, bool(starts_scene))
 
 

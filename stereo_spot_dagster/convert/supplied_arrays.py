@@ -62,7 +62,10 @@ class ArrayFile:
             low, high = min(low, float(values.min())), max(high, float(values.max()))
         if self._dtype.kind == "f" and low >= 0 and high <= 1:
             return 0.0, 1.0
-        return low, (high - low) or 1.0
+        span = high - low
+        if not np.isfinite(span):
+            raise self._refused(f"its values lie too far apart ({low:.1e} to {high:.1e})", "Scale them to 0..1")
+        return low, span or 1.0
 
     def _raw(self) -> Iterator[NDArray]:
         size = self.height * self.width * self._dtype.itemsize

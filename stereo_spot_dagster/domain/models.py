@@ -35,6 +35,17 @@ PICTURE_MODELS = (
 )
 
 
+class DepthRangeKind(StrEnum):
+    """What of a shot's relative depth becomes 0 and 1.
+
+    ``percentiles``: the 0.1st and the 99.9th, so that one hot pixel does not flatten the rest; ``extremes``: the
+    smallest and the largest value, as published.
+    """
+
+    PERCENTILES = "percentiles"
+    EXTREMES = "extremes"
+
+
 @dataclass(frozen=True)
 class DepthChoice:
     """A parsed depth setting.
@@ -91,6 +102,7 @@ class DepthCrafterOptions(ModelOptions, frozen=True):
         seed: of all noise.
         noise: ``frame`` draws the noise of each absolute frame by itself; ``rolling`` is the published code's order.
         joint: how decoded chunks meet: ``fade`` over shared frames, or ``hard``.
+        depth_range: see :class:`DepthRangeKind`.
     """
 
     steps: Annotated[int, Field(ge=1, le=100)] = 5
@@ -103,6 +115,7 @@ class DepthCrafterOptions(ModelOptions, frozen=True):
     seed: Annotated[int, Field(ge=0)] = 42
     noise: Literal["frame", "rolling"] = "frame"
     joint: Literal["fade", "hard"] = "fade"
+    depth_range: DepthRangeKind = DepthRangeKind.PERCENTILES
 
     @model_validator(mode="after")
     def _overlap_fits(self) -> DepthCrafterOptions:
@@ -113,7 +126,15 @@ class DepthCrafterOptions(ModelOptions, frozen=True):
     @classmethod
     def reference(cls) -> DepthCrafterOptions:
         """As StereoCrafter's script calls it."""
-        return cls(steps=8, guidance=1.2, window=70, overlap=25, noise="rolling", joint="hard")
+        return cls(
+            steps=8,
+            guidance=1.2,
+            window=70,
+            overlap=25,
+            noise="rolling",
+            joint="hard",
+            depth_range=DepthRangeKind.EXTREMES,
+        )
 
 
 class StereoCrafterOptions(ModelOptions, frozen=True):
@@ -182,16 +203,18 @@ class PictureDepthOptions(ModelOptions, frozen=True):
         side: short side of the pictures the model sees, pixels; models round it to what they take.
         batch: pictures at once.
         stabilise: align scale and shift of each picture with those before it in the shot.
+        depth_range: see :class:`DepthRangeKind`.
     """
 
     side: Annotated[int, Field(ge=98, le=2048)] = 518
     batch: Annotated[int, Field(ge=1, le=64)] = 4
     stabilise: bool = True
+    depth_range: DepthRangeKind = DepthRangeKind.PERCENTILES
 
     @classmethod
     def reference(cls) -> PictureDepthOptions:
-        """Each picture by itself."""
-        return cls(stabilise=False)
+        """Each picture by itself, in the range of its extremes in the shot."""
+        return cls(stabilise=False, depth_range=DepthRangeKind.EXTREMES)
 
 
 _Options = TypeVar("_Options", bound=ModelOptions)

@@ -32,6 +32,18 @@ class Synthesizer(StrEnum):
     REFERENCE = "reference"
 
 
+class DepthEdges(StrEnum):
+    """How silhouettes of depth that is smaller than the picture are enlarged.
+
+    ``picture`` puts them where the picture has its edges, if a trained model made the depth (others: ``steep``);
+    ``steep`` makes them steps where the depth has them; ``soft`` is bilinear, as published.
+    """
+
+    PICTURE = "picture"
+    STEEP = "steep"
+    SOFT = "soft"
+
+
 class Inpaint(StrEnum):
     """How occlusions in the second eye are filled."""
 
@@ -80,6 +92,10 @@ class ConversionSettings(BaseModel):
         ),
     ] = "auto"
     synthesizer: Annotated[Synthesizer, Field(description="how the second eye is warped")] = Synthesizer.EXACT
+    depth_edges: Annotated[
+        DepthEdges,
+        Field(description="silhouettes of a model's depth: at the picture's edges, steep, or soft as published"),
+    ] = DepthEdges.PICTURE
     inpaint: Annotated[Inpaint, Field(description="how occlusions are filled")] = Inpaint.AUTO
     accept_noncommercial: Annotated[
         bool, Field(description="you accept that DepthCrafter and StereoCrafter are for research and education only")

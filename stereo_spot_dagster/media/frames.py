@@ -21,6 +21,7 @@ from .scan import STALL_S, apply_filters
 
 _WHITE = 65535
 _RGB_FORMATS = ("rgb", "bgr", "gbr", "argb", "abgr", "0rgb", "0bgr", "x2rgb", "x2bgr", "pal8", "mono")
+_BT709_GBR = np.array([0.7152, 0.0722, 0.2126], np.float32)
 # Each picture by itself, so that a part of the file can be read from anywhere.
 _LOSSLESS = {"vcodec": "ffv1", "level": 3, "g": 1, "slices": 4, "slicecrc": 1, "format": "matroska"}
 
@@ -128,20 +129,22 @@ def read_luma16(path: Path, video: VideoStream, *, size: tuple[int, int], name: 
     is_rgb = video.pix_fmt.startswith(_RGB_FORMATS)
     gray = video.pix_fmt.startswith("gray")
     decoded = safe_input(path, noautorotate=None)[str(video.index)]
-    if is_rgb:
-        decoded = decoded.filter("scale", out_color_matrix="bt709", out_range="pc").filter("format", "yuv444p16le")
-    bits = 16 if is_rgb else _sample_bits(video.pix_fmt)
+    bits = _sample_bits(video.pix_fmt)
     full = is_rgb or video.color_range == "pc" or video.pix_fmt.startswith("yuvj") or (gray and not video.color_range)
-    # swscale treats the range of gray pictures differently from version to version; taken as they are, the samples
-    # of the luma plane are what the file says.
-    plane = (decoded if gray else decoded.filter("extractplanes", "y")).filter(
-        "format", "gray" if bits == 8 else f"gray{bits}le"
-    )
+    # swscale treats the range of gray pictures, and white of RGB ones, differently from version to version; taken as
+    # they are, the samples are what the file says.
+    if is_rgb:
+        plane = decoded.filter("format", "gbrp" if bits == 8 else f"gbrp{bits}le")
+    else:
+        luma = decoded if gray else decoded.filter("extractplanes", "y")
+        plane = luma.filter("format", "gray" if bits == 8 else f"gray{bits}le")
     node = ffmpeg.output(plane, "pipe:1", format="rawvideo", fps_mode="passthrough")
     low, span = (0, (1 << bits) - 1) if full else (16 << (bits - 8), 219 << (bits - 8))
-    for data in _frames_to_the_end(node, video.width * video.height * (1 if bits == 8 else 2), name):
-        samples = (data if bits == 8 else data.view("<u2")).reshape(video.height, video.width)
-        if (low, span) != (0, _WHITE):
+    pixels = video.width * video.height * (3 if is_rgb else 1)
+    for data in _frames_to_the_end(node, pixels * (1 if bits == 8 else 2), name):
+        samples = (data if bits == 8 else data.view("<u2")).reshape(-1, video.height, video.width)
+        samples = np.tensordot(_BT709_GBR, samples, 1) if is_rgb else samples[0]
+        if is_rgb or (low, span) != (0, _WHITE):
             stretched = (samples.astype(np.float32) - low) * np.float32(_WHITE / span)
             samples = np.rint(np.clip(stretched, 0, _WHITE))
         yield resized(samples.astype(np.uint16), size)
@@ -233,8 +236,10 @@ def _rgb(stream, picture: WorkingPicture, size: tuple[int, int], count: int, nam
 
 
 def _sample_bits(pix_fmt: str) -> int:
-    """8, 10, 12 or 16: of the gray format that holds the luma of a YUV or gray format."""
-    found = re.search(r"(?:p|gray|p0|y2|ya)(9|10|12|14|16)(?:le|be)?$", pix_fmt)
+    """8, 10, 12 or 16: of the gray or planar RGB format that holds the luma or the colours of another format."""
+    if re.search(r"(?:48|64|f16|f32)(?:le|be)?$", pix_fmt):
+        return 16
+    found = re.search(r"(?:p|gray|p0|y2|ya|rgb|bgr|gbra?p)(9|10|12|14|16)(?:le|be)?$", pix_fmt)
     bits = int(found.group(1)) if found else 8
     return min(known for known in (8, 10, 12, 16) if known >= bits)
 

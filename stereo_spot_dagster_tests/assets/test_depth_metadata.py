@@ -37,7 +37,7 @@ def shown(record: DepthRecord, home: Path) -> dict[str, object]:
 def test_depth_says_on_what_it_ran_how_fast_and_what_happened(tmp_path: Path) -> None:
     said = shown(RECORD, tmp_path)
     assert said["device"] == "NVIDIA A10G"
-    assert said["gpu_memory_peak_mb"] == 11_800
+    assert said["peak_gpu_memory_mb"] == 11_800
     assert said["frames_per_second"] == 2.0
     assert "the window was halved" in str(said["notes"])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .report import Table, print_tables, write_json
 
-BENCHMARKS = ("warp", "quality", "depth", "models", "sensors", "media", "conversion")
+BENCHMARKS = ("warp", "quality", "soft_depth", "depth", "models", "sensors", "media", "conversion")
 
 
 def main(folder: Path, names: list[str]) -> None:

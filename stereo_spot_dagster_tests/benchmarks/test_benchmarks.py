@@ -13,7 +13,7 @@ pytest.importorskip("diffusers")
 from stereo_spot_dagster.stereo.warp.exact import ExactSynthesizer  # noqa: E402
 
 from ..stereo.motorcycle import interleaved, planar  # noqa: E402
-from . import estimate, media, quality  # noqa: E402
+from . import estimate, media, quality, soft_depth  # noqa: E402
 from .warp import torch_exact  # noqa: E402
 
 pytestmark = pytest.mark.slow
@@ -28,6 +28,16 @@ def test_on_a_rendered_scene_every_method_has_finite_numbers_and_background_beat
     background, copy = (f"rendered: {name}" for name in (quality.BACKGROUND, quality.COPY))
     for measure in ("PSNR holes", "SSIM holes", "PSNR visible"):
         assert numbers[background, measure] >= numbers[copy, measure]
+
+
+def test_the_silhouettes_of_soft_depth_gain_from_the_picture_where_they_lie_beside_the_object() -> None:
+    cases = list(quality.rendered_cases(["sideways"], [7], (192, 112)))
+    rows = soft_depth.table(cases).rows
+    numbers = {(row.name, row.column): row.value for row in rows}
+    assert len(rows) == 2 * len(soft_depth.KINDS) * 3 + 3
+    assert all(math.isfinite(value) for value in numbers.values())
+    kind = "rendered, half the size, 1 px beside"
+    assert numbers[f"{kind}: picture", "PSNR all"] > numbers[f"{kind}: steep", "PSNR all"]
 
 
 def test_crops_of_holes_are_written_with_a_panel_for_each_method(tmp_path) -> None:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from stereo_spot_dagster.convert import estimation, planning
 from stereo_spot_dagster.convert.depth import depth_fingerprint, estimate_depth, read_depth
-from stereo_spot_dagster.convert.relative_depth import DepthRange
+from stereo_spot_dagster.convert.relative_depth import DepthRange, RawDepths
 from stereo_spot_dagster.convert.surveys import MOST_PICTURES, shots_across, survey_frames
+from stereo_spot_dagster.domain.models import DepthRangeKind
 from stereo_spot_dagster.domain.plan import Segment
 from stereo_spot_dagster.domain.settings import ConversionSettings
 from stereo_spot_dagster.domain.timing import TimeBase
@@ -156,6 +157,13 @@ def test_a_survey_holds_the_very_pictures_that_the_segments_see(
             np.testing.assert_array_equal(seen[number - segment.first_needed], stored[survey.frames.index(number)])
 
 
+def test_each_frame_is_told_once_as_it_is_estimated(tmp_path: Path, dolly: Path, drifting: Drifting) -> None:
+    workspace, plan = plan_of(tmp_path / "home", dolly, FOUR)
+    told: list[int] = []
+    estimate_depth(workspace, FOUR, plan, workspace.frames(plan), plan.segments[1], told.append)
+    assert told == list(range(1, 41))
+
+
 def test_a_plan_whose_survey_is_lost_is_made_again(tmp_path: Path, dolly: Path, drifting: Drifting) -> None:
     workspace, plan = plan_of(tmp_path / "home", dolly, FOUR)
     source = workspace.source(plan.video)
@@ -179,6 +187,22 @@ def test_one_hot_pixel_does_not_flatten_the_rest() -> None:
     samples[7] = 1e6
     found = DepthRange.of(samples)
     assert found.apply(np.float32([[0.1, 0.9]]), Affine()) == pytest.approx(np.array([[0.1, 0.9]]), abs=0.01)
+
+
+@pytest.mark.parametrize(("kind", "rest"), [(DepthRangeKind.PERCENTILES, 1.0), (DepthRangeKind.EXTREMES, 0.01)])
+def test_a_hot_pixel_counts_only_where_the_extremes_are_asked_for(
+    tmp_path: Path, kind: DepthRangeKind, rest: float
+) -> None:
+    maps = np.broadcast_to(np.linspace(0, 1, 96, dtype=np.float32), (5, 54, 96)).copy()
+    # Not on the sparse grid.
+    maps[2, 0, 0] = 100
+    segment = plan_segments(table(5, ()), 8, 1)[0]
+    raw = RawDepths(tmp_path / "raw", segment, (), kind)
+    assert list(raw.write(iter(maps))) == [1, 2, 3, 4, 5]
+    made = np.stack(list(raw.normalised(table(5, ()), lambda _: pytest.fail("there is no survey"))))
+    assert made[2, 0, 0] == 1
+    assert made.min() == 0
+    assert made[0].max() == pytest.approx(rest, abs=0.02)
 
 
 @pytest.mark.parametrize("value", [0.0, 7.5, -3e6])

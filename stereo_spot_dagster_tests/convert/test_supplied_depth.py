@@ -291,6 +291,12 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, clip: Path, valu
         taken_in(tmp_path / "home", clip, settings_of(write_npz(tmp_path / "d.npz", depth)))
 
 
+def test_values_whose_distance_is_no_number_are_refused(tmp_path: Path, clip: Path) -> None:
+    depth = (2 * true_depth() - 1) * 1.5e308
+    with pytest.raises(InputRefused, match=r"too far apart \(-1\.5e\+308 to 1\.5e\+308\)"):
+        taken_in(tmp_path / "home", clip, settings_of(write_npz(tmp_path / "d.npz", depth)))
+
+
 def test_other_files_are_refused_with_what_they_lack(tmp_path: Path, clip: Path) -> None:
     (tmp_path / "text.npz").write_text("not a zip")
     np.savez(tmp_path / "other.npz", disparity=true_depth())
@@ -315,3 +321,12 @@ def test_pictures_of_a_folder_must_be_whole_and_of_one_size(tmp_path: Path, clip
     (folder / "00007.png").write_bytes(data[:40])
     with pytest.raises(InputRefused, match=r"00007\.png: it is damaged"):
         taken_in(tmp_path / "b", clip, settings_of(folder))
+
+
+@pytest.mark.parametrize(("pix_fmt", "step"), [("gbrp10le", 1 / 1023), ("rgb48le", 1e-4)])
+def test_a_colour_video_of_more_bits_is_taken_exactly(tmp_path: Path, clip: Path, pix_fmt: str, step: float) -> None:
+    gray = write_video(tmp_path / "gray.mkv", true_depth(), "gray16le", "ffv1")
+    coloured, path = ffmpeg.input(file_url(gray)).filter("format", pix_fmt), tmp_path / "depth.mkv"
+    run(ffmpeg.output(coloured, file_url(path), vcodec="ffv1", pix_fmt=pix_fmt), subject="x")
+    found = stored_depth(tmp_path / "home", clip, settings_of(path))
+    np.testing.assert_allclose(found, true_depth(), atol=2.5 * step)

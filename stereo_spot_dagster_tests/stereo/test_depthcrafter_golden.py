@@ -14,7 +14,7 @@ from stereo_spot_dagster.stereo.depth.depthcrafter import DepthCrafterDepth
 from stereo_spot_dagster.stereo.diffusion.networks import FrameContext, Networks
 from stereo_spot_dagster.stereo.diffusion.noise import RollingNoise
 
-from .golden_data import Arrays, depthcrafter_networks, golden
+from .golden_data import Arrays, Steps, depthcrafter_networks, golden, spied_steps
 
 REFERENCE = DepthCrafterOptions(
     steps=3, guidance=1.2, window=6, overlap=2, noise="rolling", joint="hard", decode_chunk=8
@@ -30,12 +30,15 @@ class SpiedDepth(DepthCrafterDepth):
         self.latents: list[Tensor] = []
         self.conditions: list[Tensor] = []
         self.embeddings: list[Tensor] = []
+        self.steps: list[Steps] = []
         super().__init__(networks, options, noise)
 
     def _denoised(self, count: int) -> Tensor:
         self.conditions.append(torch.stack(self._conditions))
         self.embeddings.append(torch.stack(self._embeddings))
-        made = super()._denoised(count)
+        with spied_steps(self._networks) as steps:
+            made = super()._denoised(count)
+        self.steps.append(steps)
         self.finals.append(made.clone())
         return made
 
@@ -66,6 +69,10 @@ def test_a_single_window_gives_the_published_numbers(name: str, guidance: float)
     if "video_embeddings" in case:
         close(spied.embeddings[0], case["video_embeddings"], 2e-5)
         close(spied.conditions[0], case["video_latents"], 2e-4)
+    close(spied._networks.scheduler.timesteps, case["timesteps"], 1e-6)
+    close(spied.steps[0].before[0], case["win0_start_latents"][0], 2e-3)
+    for step, expected in enumerate(case["latents_after_step"]):
+        close(spied.steps[0].after[step], expected[0], 2e-4 if step else 2e-3)
     close(spied.finals[0], case["final_latents"][0], 2e-4)
     close(depth, case["depth"], 1e-4)
 
@@ -79,6 +86,7 @@ def test_stitched_windows_give_the_published_numbers(name: str, overlap: int, gu
     spied, depth = run(case, options, seed=202)
     assert len(spied.finals) == int(case.get("n_windows", 3))
     for number, made in enumerate(spied.finals):
+        close(spied.steps[number].before[0], case[f"win{number}_start_latents"][0], 2e-3)
         close(made, case[f"win{number}_final_latents"][0], 2e-4)
     close(torch.cat(spied.latents), case["final_latents"][0], 2e-4)
     close(depth, case["depth"], 1e-4)

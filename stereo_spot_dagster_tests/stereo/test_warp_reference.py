@@ -44,8 +44,12 @@ def test_whole_splatting_step_of_the_original_script_is_reproduced() -> None:
     right, occlusion = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     np.testing.assert_allclose(right, golden["right"], atol=TOLERANCE, rtol=0)
     np.testing.assert_allclose(occlusion, golden["occlusion"], atol=TOLERANCE, rtol=0)
-    panel = (np.clip(golden["right"], 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
-    np.testing.assert_array_equal(golden["grid_u8"][:, 32:, 48:], panel)
+    shown = np.concatenate([np.repeat(occlusion, 3, axis=1), right], axis=3)
+    panels = (np.clip(shown, 0, 1) * 255).astype(np.uint8).transpose(0, 2, 3, 1)
+    off = np.abs(golden["grid_u8"][:, 32:].astype(int) - panels)
+    # Truncated, so that the last bit of a sum can be a level where unchanged 8 bit values come back.
+    assert off.max() <= 1
+    assert (off > 0).mean() < 0.05
 
 
 @pytest.mark.parametrize("range_px", [256.0, 400.0, 3000.0])

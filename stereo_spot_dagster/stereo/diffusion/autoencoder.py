@@ -36,7 +36,7 @@ def encode(autoencoder: Any, pictures: Tensor, tile_side: int | None = None) -> 
     dtype = autoencoder.dtype
     upcast = dtype == torch.float16 and getattr(autoencoder.config, "force_upcast", True)
     if upcast:
-        autoencoder.to(torch.float32)
+        _convert(autoencoder, torch.float32)
     try:
         grid = Grid.of(pictures.shape[-2], pictures.shape[-1], tile_side, TILE_OVERLAP, FACTOR)
         parts = [
@@ -46,7 +46,12 @@ def encode(autoencoder: Any, pictures: Tensor, tile_side: int | None = None) -> 
         return torch.cat(parts).to(dtype)
     finally:
         if upcast:
-            autoencoder.to(dtype)
+            _convert(autoencoder, dtype)
+
+
+def _convert(network: torch.nn.Module, dtype: torch.dtype) -> None:
+    # Not diffusers' own method, which warns each time of parts that might have to keep their precision; there are none.
+    torch.nn.Module.to(network, dtype)
 
 
 def _encoded(autoencoder: Any, pictures: Tensor) -> Tensor:

@@ -53,14 +53,14 @@ def disparity_from_depth(
         return (depth - offset) * scale
     edge = np.float32(EDGE_RANGES_PER_WIDTH / columns)
     if columns < width:
-        depth = _steepened(depth, edge)
+        depth = steepened(depth, edge)
     out = np.empty((height, width), np.float32)
     surfaces = _erode(depth), _dilate(depth)
     over_rows(_upsample_band, height, depth, *surfaces, *_taps(width, columns), edge, offset, scale, out)
     return out
 
 
-def _steepened(depth: NDArray[np.float32], edge: np.float32) -> NDArray[np.float32]:
+def steepened(depth: NDArray[np.float32], edge: np.float32) -> NDArray[np.float32]:
     """Moves depth pixels on a silhouette's ramp towards the surface on either side, from a 3x3 neighbourhood."""
     border = np.float32(NEAR_FROM)
     for _ in range(STEEPEN_ROUNDS):
