@@ -77,12 +77,12 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
         )
     started = time.monotonic()
     frames = workspace.frames(plan)
-    mux = plan_mux(source.probe, source.settings.container, source.settings.codec)
+    mux = plan_mux(source.probe, source.settings.container, source.settings.codec, plan.damage)
     found: list[CheckOutcome] = []
     made: list[tuple[Layout, View, Path]] = []
     with workspace.folder() as folder:
         original = workspace.store.fetch(source.key, folder)
-        audio, film = audio_packets(original, source.probe, folder), Film(original, source.name)
+        audio, film = _copied_sound(original, source, mux, folder), Film(original, source.name)
         for layout in source.settings.layouts:
             for view in layout.views:
                 job = _join_job(workspace, source, plan, frames, mux, original, audio, layout, view, folder)
@@ -113,6 +113,12 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
         warnings=warnings,
         seconds=time.monotonic() - started,
     )
+
+
+def _copied_sound(original: Path, source: SourceRecord, mux: MuxPlan, folder: Path) -> dict[int, PacketList]:
+    """The packets of the sound that is copied: what is damaged may not even be listed."""
+    copied = [carried.stream for carried in mux.carried if carried.codec == "copy" and carried.stream.kind == "audio"]
+    return audio_packets(original, source.probe, folder, copied)
 
 
 def deliver_done(workspace: Workspace, video: str, outputs: tuple[OutputFile, ...]) -> list[str]:
@@ -282,7 +288,8 @@ def _announced(film: Film, source: SourceRecord, plan: SegmentPlan, mux: MuxPlan
     kept = {stream.index for stream in (*mux.covers, *mux.attachments, *(carried.stream for carried in mux.carried))}
     # The probe leaves out, and says so, what cannot be read at all.
     lost = {stream["index"] for stream in film.streams} - kept - {source.probe.video.index}
-    return Announced(frozenset(lost), plan.warnings + mux.notices)
+    damaged = frozenset(carried.stream.index for carried in mux.carried if carried.repair)
+    return Announced(frozenset(lost), plan.warnings + mux.notices, damaged)
 
 
 def _store(

@@ -24,6 +24,7 @@ from ..domain.video import (
 )
 from ..media.probe import probe
 from ..media.requirements import check_result
+from ..media.straighten import straightened
 from ..storage import keys
 from ..storage.base import StoreRefused
 from .supplied_depth import supplied_identity, supplied_path, take_depth
@@ -286,8 +287,22 @@ def _store_file(workspace: Workspace, submission: Submission, key: str) -> tuple
             raise ProofFailed(
                 submission.name, "it changed while it was being taken in", "Submit it when it is complete"
             )
+        straight = _straight(copy, report, folder)
+        if straight:
+            copy.unlink()
+            copy, report, checksum = straight
         workspace.store.put(copy, key)
     return report, checksum
+
+
+def _straight(path: Path, report: ProbeReport, folder: Path) -> tuple[Path, ProbeReport, str] | None:
+    """A copy on one clock, what it holds, and its SHA-256; None where the source's clock runs through."""
+    straight = straightened(path, report, folder / "straight")
+    if straight is None:
+        return None
+    note = "its clock starts anew in the middle: pictures and sound were brought onto one clock"
+    found = probe(straight, name=report.file_name)
+    return straight, found.model_copy(update={"warnings": (*report.warnings, note)}), sha256_of(straight)
 
 
 def _store_object(workspace: Workspace, submission: Submission, key: str) -> tuple[ProbeReport, str]:
@@ -305,6 +320,10 @@ def _store_object(workspace: Workspace, submission: Submission, key: str) -> tup
         try:
             local = fetch_object(settings_of(store), wanted, folder)
             report = _accepted(probe(local, name=submission.name), submission)
+            straight = _straight(local, report, folder)
+            if straight:
+                store.put(straight[0], key)
+                return straight[1:]
             checksum = sha256_of(local)
             if store.locate(key) == f"s3://{wanted.bucket}/{wanted.key}":
                 return report, checksum

@@ -77,6 +77,25 @@ class ShotSurvey(BaseModel):
     height: Annotated[int, Field(gt=0)]
 
 
+class Damage(BaseModel):
+    """What is found of a source's sound and subtitles when their copy is tried, by stream index.
+
+    Attributes:
+        decodable: sound whose packets cannot be copied, but decoded, at least in part.
+        untimed: such sound whose times cannot be believed either.
+        hopeless: streams that no container takes and that cannot be decoded either.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    decodable: tuple[int, ...] = ()
+    untimed: tuple[int, ...] = ()
+    hopeless: tuple[int, ...] = ()
+
+
+NO_DAMAGE = Damage()
+
+
 class SegmentPlan(BaseModel):
     """The manifest of a video: everything workers need to convert and join it, and nothing that can go stale.
 
@@ -98,6 +117,7 @@ class SegmentPlan(BaseModel):
         surveys: of the shots that span several segments, for estimators that need them.
         mode: ``copy`` if the cut files are stream copies of the source; ``mezzanine`` if they are lossless re-encodes.
         frames_key: store key of the frame table (timestamp and checksum of each frame).
+        damage: of the source's sound and subtitles.
         warnings: what is odd about the source, in words.
     """
 
@@ -121,6 +141,7 @@ class SegmentPlan(BaseModel):
     mode: Literal["copy", "mezzanine"]
     frames_key: str
     segments: tuple[Segment, ...]
+    damage: Damage = NO_DAMAGE
     warnings: tuple[str, ...] = ()
     tool: str = ""
 

@@ -103,7 +103,12 @@ class OtherStream(_Frozen):
 
 
 class ProbeReport(_Frozen):
-    """A file's container and streams."""
+    """A file's container and streams.
+
+    Attributes:
+        chapters: how many there are.
+        chapters_from_s, chapters_to_s: when the first of them starts and the last one ends.
+    """
 
     file_name: str
     size_bytes: int
@@ -113,6 +118,8 @@ class ProbeReport(_Frozen):
     video: VideoStream
     others: tuple[OtherStream, ...]
     chapters: int
+    chapters_from_s: float = 0.0
+    chapters_to_s: float = 0.0
     tags: dict[str, str]
     warnings: tuple[str, ...] = ()
     tool: str = ""

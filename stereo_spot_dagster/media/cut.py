@@ -122,7 +122,10 @@ def make_mezzanine(
     # A change of size within the stream is resolved here: every picture gets the first one's size. ffmpeg would build
     # the filters anew at the change, and their frame counters would start again.
     decoded = safe_input(source, noautorotate=None, reinit_filter=0, **decoder)[str(report.video.index)]
-    decoded = decoded.filter("scale", report.video.width, report.video.height, flags="bicubic+accurate_rnd+bitexact")
+    # Old decoders call full range a format of its own (yuvj420p): it must not be squeezed on the way to the plain one.
+    as_it_is = {"in_range": "pc", "out_range": "pc"} if picture.color.full_range else {}
+    flags = {"flags": "bicubic+accurate_rnd+bitexact"} | as_it_is
+    decoded = decoded.filter("scale", report.video.width, report.video.height, **flags)
     decoded = apply_filters(decoded, picture.filters)
     decoded = decoded.filter("select", f"between(n,{first_frame},{last_frame})")
     decoded = decoded.filter("format", picture.pixel_format.ffmpeg_name)

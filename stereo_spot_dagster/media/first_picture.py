@@ -57,8 +57,8 @@ def _shown(path: Path, index: int, name: str) -> str:
     return run_verbose(node, subject=name, timeout_s=_TIMEOUT_S)
 
 
-def first_picture_side_data(path: Path, index: int, name: str) -> list[dict[str, Any]]:
-    """ffprobe's side data of the first picture of a stream; empty where its decoder is missing."""
+def first_picture(path: Path, index: int, name: str) -> dict[str, Any]:
+    """ffprobe's description of the first picture of a stream, with its side data; empty without its decoder."""
     command = [find_tools().ffprobe, "-v", "error", "-hide_banner"]
     for option, value in INPUT_OPTIONS.items():
         command += [f"-{option}", str(value)]
@@ -67,5 +67,5 @@ def first_picture_side_data(path: Path, index: int, name: str) -> list[dict[str,
         described = json.loads(read_output([*command, "-i", file_url(path)], subject=name, timeout_s=_TIMEOUT_S))
     except (FfmpegFailed, json.JSONDecodeError):
         # Nothing is known then, as for a source without such data; the scan judges whether it decodes.
-        return []
-    return [entry for frame in described.get("frames", []) for entry in frame.get("side_data_list", [])]
+        return {}
+    return next(iter(described.get("frames", [])), {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -9,10 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..domain.probe import VideoStream
+from ..domain.timing import TimeBase
 from .framecrc import FramecrcRows
 
 # Anything below is ffmpeg's "no timestamp".
 NO_PTS = -(1 << 62)
+# Matroska's: two times within one of its ticks would be the same.
+_COARSEST_CLOCK_S = Fraction(1, 1000)
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,7 @@ def settle_times(frames: FramecrcRows, packets: FramecrcRows, video: VideoStream
         pts, note = _counted_out(frames, video, usable=not unusable)
         notes: tuple[str, ...] = (note,)
     else:
-        pts, notes = _increasing(frames.pts)
+        pts, notes = _increasing(frames.pts, frames.time_base)
     return FrameTimes(pts, _last_duration(frames, pts), notes)
 
 
@@ -62,16 +66,25 @@ def _counted_out(frames: FramecrcRows, video: VideoStream, *, usable: bool) -> t
     steady = start + np.rint(np.arange(len(frames.pts)) * step).astype(np.int64)
     words = f"{float(1 / (Fraction(step) * frames.time_base.tick)):.4g} frames per second"
     if made_up is not None and np.abs(made_up - steady).max() > step:
-        repaired, _ = _increasing(made_up)
+        repaired, _ = _increasing(made_up, frames.time_base)
         return repaired, f"its packets have no presentation times: about {words} with gaps, as the decoder has it"
     return steady, f"it has no timestamps: {words} assumed"
 
 
-def _increasing(pts: NDArray[np.int64]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Repeated and backward times moved to the next free tick."""
-    ramp = np.arange(len(pts))
-    repaired = np.maximum.accumulate(pts - ramp) + ramp
-    moved = int((repaired != pts).sum())
+def _increasing(pts: NDArray[np.int64], base: TimeBase) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Repeated and backward times, and such that not every container can tell apart, moved by as little as needed."""
+    steps = np.diff(pts)
+    apart = max(1, math.ceil(_COARSEST_CLOCK_S / base.tick))
+    if not len(steps) or (steps >= apart).all():
+        return pts, ()
+    # A film of a thousand pictures a second has such times on purpose.
+    least_step = apart if np.median(steps) >= 2 * apart else 1
+    repaired, moved = pts.copy(), 0
+    for number in range(1, len(pts)):
+        before = int(repaired[number - 1])
+        if pts[number] < before + least_step:
+            repaired[number] = before + (apart if pts[number] <= before else least_step)
+            moved += 1
     notes = (f"{moved} repeated or backward timestamps were moved to keep every frame",) if moved else ()
     return repaired, notes
 

@@ -13,11 +13,11 @@ import ffmpeg
 from ..domain.plan import SegmentPlan
 from ..domain.probe import ProbeReport
 from ..domain.settings import Container
-from .container import CONTAINER_TAGS, MuxPlan, cover_file
+from .container import CONTAINER_TAGS, CarriedStream, MuxPlan, cover_file
 from .encode import track_timescale
-from .mkv_marks import PLACEHOLDER, mark_anaglyph
+from .mkv_marks import PLACEHOLDER, mark_anaglyph, set_pixel_aspect
 from .mp4_boxes import Stereo3dMode, finish_mp4
-from .packets import PacketList, find_run, list_packets
+from .packets import PacketList, find_run, first_sample_time, list_packets
 from .process import arguments, file_url, repeated, run, safe_input
 from .scan import FrameTable
 
@@ -49,7 +49,7 @@ class JoinJob:
         mux: container and streams.
         stereo_mode: Matroska stereo mode of the layout; None for a single eye.
         packed_in_stream: True if the stream carries it already, so that the container must not.
-        audio: the source's audio packets by stream index.
+        audio: the source's audio packets by stream index, of the tracks that are copied.
         is_part: True where a start or end was asked for.
     """
 
@@ -117,6 +117,8 @@ def join(job: JoinJob, target: Path, scratch: Path) -> None:
     else:
         if job.container_mode == _ANAGLYPH:
             mark_anaglyph(muxed)
+        if job.plan.picture.sar != 1:
+            set_pixel_aspect(muxed, job.plan.picture.sar)
         muxed.replace(target)
 
 
@@ -148,6 +150,9 @@ def _mux(job: JoinJob, listing: Path, shifts: _Shifts, target: Path, scratch: Pa
 
     def build(source_index: int) -> Any:
         streams, options = _streams_and_options(job, joined, source, moved, source_index, scratch)
+        if job.is_part:
+            # Chapters behind the part would make it claim their length.
+            options["t"] = _decimal(_part_length(job) + later)
         made = ffmpeg.output(*streams, file_url(target), **options)
         # ffmpeg sets an input's zero by the streams in use: with its video in use too, it is the file's own. It also
         # keeps the source among the inputs where only its metadata is wanted.
@@ -192,22 +197,30 @@ def _streams_and_options(
     if not mkv:
         options["video_track_timescale"] = track_timescale(job.plan.time_base)
         options["movflags"] = "use_metadata_tags" if job.mux.tag_keys else "0"
+        options |= _handler_name(0, job.report.video.title)
     for carried in job.mux.carried:
         number = len(streams)
         streams.append(moved.get(carried.stream.index, source)[str(carried.stream.index)])
         options[f"map_metadata:s:{number}"] = f"{source_index}:s:{carried.stream.index}"
         options[f"disposition:{number}"] = "+".join(carried.stream.dispositions) or "0"
-        if carried.stream.title and not mkv:
-            # ffmpeg 5.1 writes no track title into an MP4; players show the handler's name as well.
-            options |= repeated(f"metadata:s:{number}", [f"handler_name={carried.stream.title}"])
+        if not mkv:
+            options |= _handler_name(number, carried.stream.title)
         if carried.codec != "copy":
             options[f"c:{number}"] = carried.codec
+        if carried.repair:
+            options[f"filter:{number}"] = carried.repair
     for stream in job.mux.attachments:
         number = len(streams)
         streams.append(source[str(stream.index)])
         options[f"map_metadata:s:{number}"] = f"{source_index}:s:{stream.index}"
     _add_covers(job, streams, options, source, source_index, scratch)
     return streams, options
+
+
+def _handler_name(number: int, title: str | None) -> dict[str, str]:
+    """ffmpeg 5.1 writes no track title into an MP4; players show the handler's name as well."""
+    # Numbered in its own way: the film's track has other options of this name.
+    return {f"metadata:s:{number}#99": f"handler_name={title}"} if title else {}
 
 
 def _film_tags(job: JoinJob) -> list[str]:
@@ -249,9 +262,12 @@ def _part_options(job: JoinJob) -> dict[str, str]:
     """Input options that keep the source's other streams to the converted part; no packet is changed."""
     if not job.is_part:
         return {}
-    base = job.plan.time_base
-    start = base.seconds(job.plan.first_pts) - job.report.start_time
-    return {"ss": _decimal(start), "t": _decimal(base.seconds(job.plan.end_pts - job.plan.first_pts))}
+    start = job.plan.time_base.seconds(job.plan.first_pts) - job.report.start_time
+    return {"ss": _decimal(start), "t": _decimal(_part_length(job))}
+
+
+def _part_length(job: JoinJob) -> Fraction:
+    return job.plan.time_base.seconds(job.plan.end_pts - job.plan.first_pts)
 
 
 def _initial_shift(job: JoinJob) -> Fraction:
@@ -274,16 +290,30 @@ def _offset_errors(job: JoinJob, muxed: Path, scratch: Path) -> dict[int, Fracti
     source_frame = job.plan.time_base.seconds(job.plan.first_pts)
     errors: dict[int, Fraction] = {}
     for number, carried in sound.items():
-        whole, part = job.audio[carried.stream.index], made[number]
+        part = made[number]
         if not part.hashes:
             continue
         follows = part.time(0) - first_frame
-        # Sound that had to be converted has other packets; those of a whole film begin together.
-        converted = carried.codec != "copy" and not job.is_part
-        position = 0 if converted else find_run(whole, part, source_frame + follows)
-        if position is not None:
-            errors[carried.stream.index] = follows - (whole.time(position) - source_frame)
+        due = _due_time(job, carried, part, source_frame + follows, scratch)
+        if due is not None:
+            errors[carried.stream.index] = follows - (due - source_frame)
     return errors
+
+
+def _due_time(
+    job: JoinJob, carried: CarriedStream, part: PacketList, expected: Fraction, scratch: Path
+) -> Fraction | None:
+    """Seconds, in the source's clock, of the first packet of a sound track of the result; None where nobody knows."""
+    index = carried.stream.index
+    if carried.codec == "copy":
+        whole = job.audio[index]
+        position = find_run(whole, part, expected)
+        return None if position is None else whole.time(position)
+    # Sound that had to be converted has other packets: it begins with its first sample, or with the part.
+    first = first_sample_time(job.source, index, scratch, job.name)
+    if first is None or not job.is_part:
+        return first
+    return max(first, job.plan.time_base.seconds(job.plan.first_pts))
 
 
 def _decimal(seconds: Fraction) -> str:

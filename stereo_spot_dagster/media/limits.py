@@ -12,6 +12,8 @@ from pathlib import Path
 # An uncompressed 8K frame with alpha is 133 MB; larger pictures are decompression bombs or not video.
 MAX_PIXELS = 8192 * 8192
 MAX_SIDE = 16384
+# Encoders do not take less.
+MIN_SIDE = 2
 # 46 hours at 60 pictures a second.
 MAX_FRAMES = 10_000_000
 # On average over a file; the fastest cameras that write films are at some thousands.

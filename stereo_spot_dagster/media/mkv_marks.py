@@ -1,4 +1,6 @@
-"""Marks a Matroska file as an anaglyph, in place: ffmpeg 5.1 knows the mark and does not write it.
+"""Corrects what ffmpeg says in a Matroska file about its film, in place.
+
+The mark of an anaglyph, which ffmpeg 5.1 knows and does not write, and the shape of the pixels, which it rounds.
 
 Element ids and numbers are those of RFC 9559; the coding of ids and sizes is that of EBML, RFC 8794.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 from ..domain.errors import ProofFailed
@@ -15,8 +18,10 @@ from ..domain.errors import ProofFailed
 # What a muxer is told to write, so that there is a byte for the mark: a stereo mode of 0.
 PLACEHOLDER = "mono"
 _ANAGLYPH_CYAN_RED = 10
+_SIDE_BY_SIDE, _TOP_AND_BOTTOM = (1, 11), (2, 3)
 
 _SEGMENT, _TRACKS, _TRACK, _VIDEO, _STEREO_MODE, _CRC = 0x18538067, 0x1654AE6B, 0xAE, 0xE0, 0x53B8, 0xBF
+_WIDTH, _HEIGHT, _DISPLAY_WIDTH, _DISPLAY_HEIGHT = 0xB0, 0xBA, 0x54B0, 0x54BA
 _CRC_BYTES = 4
 # The tracks stand at the beginning of what ffmpeg writes; attachments come behind them.
 _HEAD_BYTES = 16 << 20
@@ -37,13 +42,49 @@ def mark_anaglyph(path: Path) -> None:
     Raises:
         ProofFailed: the file has no such place.
     """
+    if not _write(path, {_STEREO_MODE: _ANAGLYPH_CYAN_RED}):
+        raise ProofFailed(path.name, "has no place for the mark of an anaglyph", "Make the file again")
+
+
+def set_pixel_aspect(path: Path, aspect: Fraction) -> bool:
+    """Say exactly what shape the pixels of a Matroska file's film have, in place.
+
+    Matroska knows the size that a film is shown in, in whole pixels, and ffmpeg rounds it: 32:27, the shape of a
+    widescreen DVD, becomes 853:720.
+
+    Args:
+        path: the file, with a size to show.
+        aspect: width : height of a pixel.
+
+    Returns:
+        False where the file has no room for such numbers; nothing is changed then.
+    """
+    with path.open("rb") as file:
+        head = bytearray(file.read(_HEAD_BYTES))
+    width, height, mode = (_value(head, kind) for kind in (_WIDTH, _HEIGHT, _STEREO_MODE))
+    if not width or not height:
+        return False
+    # The size to show is that of one eye.
+    width //= 2 if mode in _SIDE_BY_SIDE else 1
+    height //= 2 if mode in _TOP_AND_BOTTOM else 1
+    shown = aspect * width / height
+    # The exact size whose height is nearest to that of the pictures.
+    times = max(1, round(height / shown.denominator))
+    return _write(path, {_DISPLAY_WIDTH: shown.numerator * times, _DISPLAY_HEIGHT: shown.denominator * times})
+
+
+def _write(path: Path, values: dict[int, int]) -> bool:
+    """Put other numbers into elements of the film's track; False where one of them is missing or too short."""
     with path.open("r+b") as file:
         head = bytearray(file.read(_HEAD_BYTES))
         tracks = _within(head, (_SEGMENT, _TRACKS))
-        mode = _within(head, (_SEGMENT, _TRACKS, _TRACK, _VIDEO, _STEREO_MODE))
-        if tracks is None or mode is None or mode.end - mode.start != 1 or tracks.end > len(head):
-            raise ProofFailed(path.name, "has no place for the mark of an anaglyph", "Make the file again")
-        head[mode.start] = _ANAGLYPH_CYAN_RED
+        if tracks is None or tracks.end > len(head):
+            return False
+        for kind, value in values.items():
+            place = _within(head, (_SEGMENT, _TRACKS, _TRACK, _VIDEO, kind))
+            if place is None or value.bit_length() > 8 * (place.end - place.start):
+                return False
+            head[place.start : place.end] = value.to_bytes(place.end - place.start, "big")
         # A checksum, where there is one, is the first of the tracks and covers the others.
         first = next(_elements(head, tracks.start, tracks.end))
         if first.kind == _CRC:
@@ -51,6 +92,13 @@ def mark_anaglyph(path: Path) -> None:
             head[first.start : first.end] = checksum.to_bytes(_CRC_BYTES, "little")
         file.seek(tracks.start)
         file.write(head[tracks.start : tracks.end])
+    return True
+
+
+def _value(head: bytearray, kind: int) -> int:
+    """The number in an element of the film's track; 0 where there is none."""
+    place = _within(head, (_SEGMENT, _TRACKS, _TRACK, _VIDEO, kind))
+    return int.from_bytes(head[place.start : place.end], "big") if place else 0
 
 
 def _within(head: bytearray, kinds: tuple[int, ...]) -> _Element | None:

@@ -118,24 +118,42 @@ def ends_within_its_samples(path: Path) -> bool:
 
     Fragments tell nothing of what comes behind them, and files of other kinds have no boxes: False for both.
     """
-    kinds: list[bytes] = []
+    kinds = []
+    for kind, missing in _boxes_of_any_file(path):
+        if kind == b"moof":
+            return False
+        if kind == b"mdat" and b"moov" in kinds and missing:
+            return True
+        kinds.append(kind)
+    return False
+
+
+def ends_within_a_fragment(path: Path) -> bool:
+    """Whether the last fragment of a fragmented file is not all there, as after an interrupted recording."""
+    fragmented = False
+    for kind, missing in _boxes_of_any_file(path):
+        fragmented = fragmented or kind == b"moof"
+        if fragmented and missing:
+            return True
+    return False
+
+
+def _boxes_of_any_file(path: Path) -> Iterator[tuple[bytes, bool]]:
+    """(kind, whether a part of it is missing) of each box; nothing of files of other kinds."""
     with path.open("rb") as reader:
         length = reader.seek(0, os.SEEK_END)
         start = 0
-        while start + 8 <= length and len(kinds) < _MOST_TOP_LEVEL_BOXES and b"moof" not in kinds:
+        for number in range(_MOST_TOP_LEVEL_BOXES):
             reader.seek(start)
             head = reader.read(16)
             size, kind = int.from_bytes(head[:4], "big"), head[4:8]
-            if not kinds and kind not in (b"ftyp", b"moov", b"wide", b"free", b"skip"):
-                return False
+            if len(kind) < 4 or (not number and kind not in (b"ftyp", b"moov", b"wide", b"free", b"skip")):
+                return
             size = int.from_bytes(head[8:], "big") if size == 1 else size
-            if kind == b"mdat" and b"moov" in kinds and start + size > length:
-                return True
+            yield kind, start + size > length
             if size < 8:
-                return False
-            kinds.append(kind)
+                return
             start += size
-    return False
 
 
 class _Fragmented(Exception):

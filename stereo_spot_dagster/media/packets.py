@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -11,8 +12,9 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from ..domain.probe import ProbeReport
+from ..domain.probe import OtherStream, ProbeReport
 from ..domain.timing import TimeBase
+from .framecrc import read_framecrc
 from .process import file_url, run, safe_input
 
 
@@ -35,15 +37,18 @@ class PacketList:
         return self.time_base.seconds(int(self.pts[position]))
 
 
-def audio_packets(path: Path, report: ProbeReport, scratch: Path) -> dict[int, PacketList]:
-    """The packets of all sound tracks of a source, as MP4 and Matroska hold them.
+def audio_packets(
+    path: Path, report: ProbeReport, scratch: Path, tracks: Sequence[OtherStream] | None = None
+) -> dict[int, PacketList]:
+    """The packets of sound tracks of a source, as MP4 and Matroska hold them.
 
     Args:
         path: the source.
         report: its probe report.
         scratch: a folder for a list.
+        tracks: which; all by default.
     """
-    tracks = report.streams("audio")
+    tracks = report.streams("audio") if tracks is None else tracks
     adts = frozenset(track.index for track in tracks if track.codec == "aac")
     return list_packets(path, [track.index for track in tracks], scratch, report.file_name, adts=adts)
 
@@ -73,6 +78,20 @@ def list_packets(
     lists = _read(table, streams)
     table.unlink(missing_ok=True)
     return lists
+
+
+def first_sample_time(path: Path, index: int, scratch: Path, name: str) -> Fraction | None:
+    """Seconds, in the file's own clock, of the first sample that is decoded of a sound track; None if there is none.
+
+    A decoder may give nothing for the first packets (Vorbis), or drop what an encoder put in front.
+    """
+    table = scratch / "first-sample.crc"
+    source = safe_input(path, copyts=None)[str(index)]
+    node = ffmpeg.output(source, file_url(table), format="framecrc", **{"frames:a": 1})
+    run(node, subject=name, timeout_s=600 + path.stat().st_size / 2e6)
+    rows = read_framecrc(table)
+    table.unlink()
+    return rows.time_base.seconds(int(rows.pts[0])) if len(rows.pts) else None
 
 
 def find_run(whole: PacketList, part: PacketList, expected: Fraction) -> int | None:

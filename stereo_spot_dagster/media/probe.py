@@ -10,10 +10,11 @@ from typing import Any
 from ..domain.errors import FfmpegFailed, InputRefused, ToolTimeout, printable
 from ..domain.probe import OtherStream, ProbeReport, VideoStream
 from ..domain.timing import TimeBase
-from .first_picture import decoded_format, first_picture_side_data
+from .first_picture import decoded_format, first_picture
 from .hdr import CONTENT_LIGHT, MASTERING_DISPLAY, content_light, mastering_display
-from .limits import MAX_CHAPTERS, MAX_FRAMES, MAX_PIXELS, MAX_RATE, MAX_SIDE, MAX_STREAMS
-from .mp4_boxes import ends_within_its_samples
+from .limits import MAX_CHAPTERS, MAX_FRAMES, MAX_PIXELS, MAX_RATE, MAX_SIDE, MAX_STREAMS, MIN_SIDE
+from .mp4_boxes import ends_within_a_fragment, ends_within_its_samples
+from .oddities import oddities
 from .orientation import orientation
 from .process import INPUT_OPTIONS, file_url, read_output
 from .requirements import check_decoder
@@ -28,6 +29,8 @@ _TAG_CHARACTERS = 1000
 _WITH_ALPHA = ("yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16")
 _DISPLAY_MATRIX = "Display Matrix"
 _HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
+# Codecs whose pictures may say that they hold two eyes.
+_WITH_PACKING = ("h264", "hevc")
 
 
 def probe(path: Path, *, name: str | None = None) -> ProbeReport:
@@ -65,12 +68,16 @@ def probe(path: Path, *, name: str | None = None) -> ProbeReport:
             _other_stream(stream, foreign) for stream in streams if stream is not chosen and not _is_empty(stream)
         ),
         chapters=len(document.get("chapters", [])),
+        chapters_from_s=min(_chapter_times(document, "start_time"), default=0.0),
+        chapters_to_s=max(_chapter_times(document, "end_time"), default=0.0),
         tags={str(key): _tag(value) or "" for key, value in container.get("tags", {}).items()},
         tool=version(find_tools().ffprobe),
     )
     empty = [_other_stream(stream, foreign).label for stream in streams if _is_empty(stream)]
     notes = tuple(f"{label} has nothing in it that can be read; it is left out" for label in empty) + _skewed(chosen)
-    return report.model_copy(update={"warnings": _warnings(report) + notes})
+    if ends_within_a_fragment(path):
+        notes += ("the file ends in the middle of its data; it is converted as far as it goes",)
+    return report.model_copy(update={"warnings": oddities(report) + notes})
 
 
 def describe(path: Path, name: str) -> dict[str, Any]:
@@ -94,6 +101,10 @@ def describe(path: Path, name: str) -> dict[str, Any]:
         raise InputRefused(name, *words) from None
     except json.JSONDecodeError:
         raise InputRefused(name, "its header cannot be read", "Check that it is a video file") from None
+
+
+def _chapter_times(document: dict[str, Any], which: str) -> list[float]:
+    return [_seconds(chapter.get(which)) or 0.0 for chapter in document.get("chapters", [])]
 
 
 def _refuse_too_many(streams: list[dict[str, Any]], chapters: list[dict[str, Any]], name: str) -> None:
@@ -135,6 +146,9 @@ def _refuse_unconvertible(stream: dict[str, Any], name: str) -> None:
         largest = f"more than {MAX_PIXELS // 1_000_000} megapixels"
         cause = f"its video has no pictures that can be decoded: they are damaged, or too large ({largest})"
         raise InputRefused(name, cause, "Check the file with a player, or scale it down")
+    if min(width, height) < MIN_SIDE:
+        cause = f"its pictures are too small ({width}x{height}; at least {MIN_SIDE} a side are needed)"
+        raise InputRefused(name, cause, "Scale it up first")
     rate = _ratio(stream.get("avg_frame_rate"), "/")
     if rate and rate > MAX_RATE:
         cause = f"its clock is wrong: it claims {float(rate):,.0f} pictures a second"
@@ -164,8 +178,13 @@ def _complete_description(path: Path, stream: dict[str, Any], name: str) -> None
     if not stream.get("pix_fmt"):
         # Some builds of ffprobe have fewer decoders (AV1, PNG) than the ffmpeg beside them.
         stream["pix_fmt"] = decoded_format(path, int(stream["index"]), name)
-    if stream.get("color_transfer") in _HDR_TRANSFERS:
-        stream.setdefault("side_data_list", []).extend(first_picture_side_data(path, int(stream["index"]), name))
+    hdr = stream.get("color_transfer") in _HDR_TRANSFERS
+    if not hdr and stream["codec_name"] not in _WITH_PACKING:
+        return
+    first = first_picture(path, int(stream["index"]), name)
+    if hdr:
+        stream.setdefault("side_data_list", []).extend(first.get("side_data_list", []))
+    stream["packing"] = first.get("tags", {}).get("stereo_mode")
 
 
 def _foreign_streams(programs: list[dict[str, Any]], film: dict[str, Any]) -> set[int]:
@@ -180,7 +199,7 @@ def _video_stream(stream: dict[str, Any]) -> VideoStream:
     side_data = {entry.get("side_data_type", ""): entry for entry in stream.get("side_data_list", [])}
     turned = orientation(side_data.get(_DISPLAY_MATRIX))
     spherical = side_data.get("Spherical Mapping", {}).get("projection")
-    stereo = side_data.get("Stereo 3D", {}).get("type")
+    stereo = side_data.get("Stereo 3D", {}).get("type") or stream.get("packing")
     return VideoStream(
         index=stream["index"],
         codec=stream["codec_name"],
@@ -208,7 +227,7 @@ def _video_stream(stream: dict[str, Any]) -> VideoStream:
         mastering_display=mastering_display(side_data.get(MASTERING_DISPLAY)),
         content_light=content_light(side_data.get(CONTENT_LIGHT)),
         dolby_vision_profile=_dolby_vision_profile(stream),
-        stereo_3d=None if stereo in (None, "2D") else str(stereo),
+        stereo_3d=None if stereo in (None, "2D", "mono") else str(stereo),
         spherical=str(spherical) if spherical else None,
     )
 
@@ -309,29 +328,3 @@ def _seconds(text: str | None) -> float | None:
         return float(text) if text is not None else None
     except ValueError:
         return None
-
-
-def _warnings(report: ProbeReport) -> tuple[str, ...]:
-    video, notes = report.video, []
-    others = [stream for stream in report.others if stream.kind == "video" and not stream.cover and not stream.foreign]
-    if others:
-        notes.append(f"only video stream {video.index} is converted; {', '.join(s.label for s in others)} left out")
-    foreign = [stream for stream in report.others if stream.foreign]
-    if foreign:
-        words = ", ".join(stream.label for stream in foreign)
-        notes.append(
-            f"it holds several programs; only that of video stream {video.index} is converted; {words} left out"
-        )
-    if video.stereo_3d:
-        notes.append(
-            f"the source says it is already stereoscopic ({video.stereo_3d}); it is converted as if it were flat"
-        )
-    elif video.width >= 3.2 * video.height * float(video.sar) and video.width / video.height > 3:
-        notes.append("the source is very wide: it may already be side by side; it is converted as if it were flat")
-    if video.spherical:
-        notes.append(f"the source is a spherical video ({video.spherical}); it is converted as if it were flat")
-    if video.alpha:
-        notes.append("its transparency is not carried: the colours below it are shown")
-    if video.dolby_vision_profile is not None:
-        notes.append("Dolby Vision data is not carried; its base layer is converted")
-    return tuple(notes)

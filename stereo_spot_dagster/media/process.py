@@ -34,6 +34,10 @@ INPUT_OPTIONS: dict[str, Any] = {
     "max_pixels": MAX_PIXELS,
 }
 
+# A broadcast may miss this much between two pictures and is still one recording, whose times are kept; ffmpeg alone
+# takes ten seconds for a new clock, and closes the gap.
+LARGEST_GAP_S = 600
+
 _STDERR_KEPT = 64 * 1024
 # What is still in an encoder when it has got its last picture may take it as long as many pictures did.
 _STALLS_AT_THE_END = 10
@@ -59,6 +63,7 @@ def safe_input(path: Path, **options: Any) -> Any:
 def arguments(node: Any, loglevel: str = "warning") -> list[str]:
     """The command line for an ffmpeg-python output node."""
     base = [find_tools().ffmpeg, "-nostdin", "-hide_banner", "-v", loglevel, "-y"]
+    base += ["-dts_delta_threshold", str(LARGEST_GAP_S)]
     return base + [_REPEATED.sub(r"\1", word) for word in ffmpeg.get_args(node)]
 
 

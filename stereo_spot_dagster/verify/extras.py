@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 import ffmpeg
 
@@ -19,6 +20,7 @@ _FLAGS = ("default", "forced", "comment", "dub", "original", "hearing_impaired",
 # They describe the source's container or its coded size, not the film.
 _OWN_TAGS = frozenset(["major_brand", "minor_version", "compatible_brands", "encoder", "duration"])
 _TIMEOUT_S = 300.0
+_BLURAY = "hdmv_pgs_subtitle"
 _CUE = re.compile(r"(\d+):(\d+):([\d,]+) --> (\d+):(\d+):([\d,]+)\r?\n(.*?)(?=\n\n\d+\n|\s*\Z)", re.DOTALL)
 
 
@@ -129,12 +131,25 @@ def _cues(film: Film, stream: Stream, partner: Stream, origin_s: float) -> list[
         text = read_output(arguments(node, "error"), subject=film.name, timeout_s=_TIMEOUT_S).decode("utf-8", "replace")
         found = [(_clock_s(cue[:3]), re.sub(r"<[^>]+>|\{\\[^}]*\}", "", cue[6]).strip()) for cue in _CUE.findall(text)]
         return [Cue(words, start - origin_s) for start, words in found]
+    if stream.get("codec_name") == _BLURAY:
+        return _display_sets(film, stream, origin_s)
     packets = film.packets[stream["index"]]
     times = [packets.time(number) for number in range(len(packets))]
     return [
         Cue(digest, float(time) - origin_s if time is not None else 0.0)
         for digest, time in zip(packets.digests, times, strict=True)
     ]
+
+
+def _display_sets(film: Film, stream: Stream, origin_s: float) -> list[Cue]:
+    """Blu-ray subtitles, whose parts are packets of their own in broadcasts and discs and one packet in Matroska."""
+    source = safe_input(film.path, copyts=None)[str(stream["index"])]
+    options = {"format": "framehash", "hash": "sha256", "c": "copy", "copyinkf": None, "bsf:0": "pgs_frame_merge"}
+    command = arguments(ffmpeg.output(source, "pipe:1", **options), "error")
+    lines = read_output(command, subject=film.name, timeout_s=_TIMEOUT_S).decode("ascii", "replace").splitlines()
+    base = next((line.partition(": ")[2] for line in lines if line.startswith("#tb 0: ")), "1/90000")
+    rows = [line.split(",") for line in lines if line[:1] not in ("#", "")]
+    return [Cue(row[5].strip(), float(int(row[2]) * Fraction(base)) - origin_s) for row in rows]
 
 
 def _clock_s(parts: tuple[str, ...]) -> float:

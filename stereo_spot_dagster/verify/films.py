@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..domain.errors import FfmpegFailed, InputRefused
 from ..media.process import INPUT_OPTIONS, file_url, read_output
 from ..media.tools import find_tools
@@ -19,6 +21,8 @@ from .packets import Packets, read_packets
 Stream = dict[str, Any]
 
 _TIMEOUT_S = 60.0
+# Pictures are stored by at most a second out of order; who misses ten minutes has two recordings.
+_BACK_S, _LEAP_S = 1.0, 600.0
 # Shares of the largest number of a display matrix that turns by a right angle.
 _NEARLY_NOTHING, _NEARLY_ALL = 0.01, 0.9
 _PLANAR = re.compile(r"^yuvj?(420|422|444|440|411)p(\d*)(?:le)?$")
@@ -114,6 +118,16 @@ class Film:
         """The packets of each stream by its index."""
         ticks = {stream["index"]: Fraction(stream["time_base"]) for stream in self.streams if _has_clock(stream)}
         return read_packets(self.path, ticks, self.name)
+
+    @cached_property
+    def clock_restarts(self) -> int:
+        """How often the film's clock starts anew, as where two recordings of a broadcast were joined."""
+        if not {"mpegts", "mpeg"} & set(str(self.document["format"].get("format_name")).split(",")):
+            return 0
+        packets = self.packets[self.video["index"]]
+        times = packets.seconds(0, len(packets))
+        steps = np.diff(times[~np.isnan(times)])
+        return int(((steps < -_BACK_S) | (steps > _LEAP_S)).sum())
 
     @property
     def tick(self) -> Fraction:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 from ..domain.layout import Layout, View
@@ -63,7 +64,10 @@ def check_pixel_aspect(source: Film, result: Film) -> Finding:
     aspect = source.pixel_aspect
     wanted = 1 / aspect if source.quarter_turned else aspect
     words = [f"{ratio.numerator}:{ratio.denominator}" for ratio in (wanted, result.pixel_aspect)]
-    return same("pixel_aspect", words[1]) if wanted == result.pixel_aspect else different("pixel_aspect", *words)
+    # Matroska says it by a size to show, in whole pixels.
+    play = 0 if result.is_mp4 else 1 / Fraction(max(1, min(int(result.video["width"]), int(result.video["height"]))))
+    close = abs(result.pixel_aspect / wanted - 1) <= play
+    return same("pixel_aspect", words[1]) if close else different("pixel_aspect", *words)
 
 
 def check_orientation(result: Film) -> Finding:

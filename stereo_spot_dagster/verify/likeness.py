@@ -21,6 +21,8 @@ _TELLING_LEVELS = 10.0
 _TELLING_EYE_LEVELS = 5.0
 # A frame is another one if it is clearly nearer to that one; coding errors alone make it nearer to neither.
 _CLEARLY = 2.0
+# In smaller pictures, eyes differ by less than coding errors.
+_LEAST_PIXELS = 256
 _GRID = (16, 9)
 _LEAST_PATCH = 8
 
@@ -91,7 +93,7 @@ class Likeness:
         shown = [other for other, sight in neighbours.items() if _is_rather(left.small, own.small, sight.small)]
         if shown:
             self.displaced.append((number, shown[0]))
-        if right is not None:
+        if right is not None and right.small.size >= _LEAST_PIXELS:
             mask = _telling(left.small, right.small, _TELLING_EYE_LEVELS)
             if mask is not None:
                 self.told += 1

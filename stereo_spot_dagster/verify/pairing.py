@@ -9,6 +9,7 @@ from .findings import Finding, different, same
 
 _TEXT = frozenset(["subrip", "srt", "mov_text", "webvtt", "text", "ass", "ssa"])
 _LOSSLESS = "flac"
+_SAMPLES = "pcm_"
 Pair = tuple[Stream, Stream]
 
 
@@ -19,10 +20,12 @@ class Announced:
     Attributes:
         streams: indexes of source streams.
         words: the warnings.
+        damaged: indexes of sound streams of which only what decodes is kept.
     """
 
     streams: frozenset[int] = frozenset()
     words: tuple[str, ...] = ()
+    damaged: frozenset[int] = frozenset()
 
     def names(self, word: str) -> bool:
         return any(word.lower() in warning.lower() for warning in self.words)
@@ -86,6 +89,11 @@ def is_text(stream: Stream) -> bool:
     return stream.get("codec_name") in _TEXT
 
 
+def is_lossless(stream: Stream) -> bool:
+    """True for sound in the forms that a result may have it in where its container has no place for the source's."""
+    return str(stream.get("codec_name")).startswith((_LOSSLESS, _SAMPLES))
+
+
 def _pair(wanted: list[Stream], found: list[Stream]) -> tuple[list[Pair], list[Stream], list[Stream]]:
     """(pairs, those of ``wanted`` that are missing, those of ``found`` that are more)."""
     if len(wanted) == len(found):
@@ -102,7 +110,7 @@ def _pair(wanted: list[Stream], found: list[Stream]) -> tuple[list[Pair], list[S
 
 def _could_be(stream: Stream, other: Stream) -> bool:
     codecs = stream.get("codec_name"), other.get("codec_name")
-    alike = codecs[0] == codecs[1] or codecs[1] == _LOSSLESS or (is_text(stream) and is_text(other))
+    alike = codecs[0] == codecs[1] or is_lossless(other) or (is_text(stream) and is_text(other))
     return alike and language(stream) == language(other)
 
 

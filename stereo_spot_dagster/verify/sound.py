@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,11 +11,11 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media.process import Child, arguments, safe_input
+from ..media.process import Child, arguments, read_output, safe_input
 from .films import Film, Stream, named
 from .findings import Finding, judged, not_comparable
 from .packets import digests_without_adts, find_run
-from .pairing import Pair
+from .pairing import Pair, is_lossless
 from .times import FrameTimes
 
 # A millisecond for Matroska's clock and a tenth for rounding.
@@ -23,6 +24,7 @@ _SPREAD_TOLERANCE_S = 0.0025
 _MS = Fraction(1, 1000)
 _BLOCK = 1 << 16
 _STALL_S = 120.0
+_FIRST_SAMPLE_S = 600.0
 
 
 class Sound:
@@ -35,6 +37,7 @@ class Sound:
         made: times of the result's frames.
         is_part: True where only a part was converted.
         scratch: a folder for a table.
+        damaged: indexes of source streams of which only what decodes is kept, as was announced.
     """
 
     def __init__(
@@ -47,20 +50,25 @@ class Sound:
         *,
         is_part: bool,
         scratch: Path,
+        damaged: frozenset[int] = frozenset(),
     ) -> None:
         self._source, self._result, self._is_part, self._scratch = source, result, is_part, scratch
+        self._damaged = damaged
         self._wanted, self._made = wanted, made
         self._pairs = pairs
         self._places = {made["index"]: self._place(track, made) for track, made in pairs}
 
     def check_packets(self) -> Finding:
-        """Every packet of the source, bit for bit; sound that had to become FLAC, sample for sample."""
+        """Every packet of the source, bit for bit; sound that had to become another kind, sample for sample."""
         problems, words = [], []
         for track, made in self._pairs:
             expected = f"the packets of {named(track)}"
+            if track["index"] in self._damaged:
+                words.append(f"{named(track)} as far as it decodes, as announced")
+                continue
             problem = self._packet_problem(track, made)
             problems += [(expected, problem)] if problem else []
-            words += [f"{named(track)} sample for sample as FLAC"] if _is_converted(track, made) else []
+            words += [f"{named(track)} sample for sample as {made['codec_name']}"] if _is_converted(track, made) else []
         said = f"{len(self._pairs)} tracks bit-identical" + (f"; {', '.join(words)}" if words else "")
         return judged("audio_identical", problems, said if self._pairs else "no sound, as the source")
 
@@ -101,7 +109,7 @@ class Sound:
         """What is wrong with the packets of ``made``, in words."""
         if _is_converted(track, made):
             return None if self._is_part else self._sample_problem(track, made, largest=1)
-        if track.get("codec_name") != made.get("codec_name"):
+        if _kind(track) != _kind(made):
             return f"{made.get('codec_name')}"
         whole, part = self._digests(track), self._result.packets[made["index"]].digests
         if whole == part:
@@ -152,11 +160,21 @@ class Sound:
         whole, part = self._source.packets[track["index"]], self._result.packets[made["index"]]
         if place is None or not len(part) or not len(whole):
             return np.zeros(0)
+        if _is_converted(track, made):
+            return self._shift_of_samples(track, made)
         copied = whole.digests[place] == part.digests[0] or len(whole) == len(part)
         count = min(len(part), len(whole) - place) if copied else 1
         origin, begin = float(self._wanted.seconds(0)), float(self._made.seconds(0))
         shifts = (part.seconds(0, count) - begin) - (whole.seconds(place, count) - origin)
         return shifts[~np.isnan(shifts)]
+
+    def _shift_of_samples(self, track: Stream, made: Stream) -> NDArray[np.float64]:
+        """As :meth:`_shifts`, of the first sample: packets of another codec hold other samples."""
+        times = [_first_sample(film, one) for film, one in ((self._source, track), (self._result, made))]
+        if None in times:
+            return np.zeros(0)
+        wanted, found = (float(time) for time in times if time is not None)
+        return np.array([(found - float(self._made.seconds(0))) - (wanted - float(self._wanted.seconds(0)))])
 
     def _place(self, track: Stream, made: Stream) -> int | None:
         """Where the packets of ``made`` begin in ``track``; None where they are not in it."""
@@ -176,12 +194,28 @@ class Sound:
         return self._source.packets[track["index"]].digests
 
 
+def _kind(track: Stream) -> str:
+    """MP4 has one code for MPEG audio: readers of it take layer 2 for layer 3."""
+    codec = str(track.get("codec_name"))
+    return "MPEG audio" if codec in ("mp1", "mp2", "mp3") else codec
+
+
 def _is_converted(track: Stream, made: Stream) -> bool:
-    return made.get("codec_name") == "flac" != track.get("codec_name")
+    return made.get("codec_name") != track.get("codec_name") and is_lossless(made)
 
 
 def _length(packets, place: int) -> Fraction:
     return max(packets.durations[place] * packets.tick, _MS)
+
+
+def _first_sample(film: Film, stream: Stream) -> Fraction | None:
+    """Seconds at which the first sample that is decoded of a track is heard."""
+    source = safe_input(film.path, copyts=None)[str(stream["index"])]
+    node = ffmpeg.output(source, "pipe:1", format="framecrc", **{"frames:a": 1})
+    said = read_output(arguments(node, "error"), subject=film.name, timeout_s=_FIRST_SAMPLE_S).decode("ascii")
+    base = re.search(r"^#tb 0: (\d+)/(\d+)", said, re.MULTILINE)
+    row = re.search(r"^0, *-?\d+, *(-?\d+)", said, re.MULTILINE)
+    return Fraction(int(base[1]), int(base[2])) * int(row[1]) if base and row else None
 
 
 def _samples(film: Film, stream: Stream) -> Iterator[NDArray[np.int16]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import accumulate
 from statistics import median
 
 from ..domain.errors import InputRefused
@@ -44,12 +45,13 @@ class FrameTimes:
     def part(self, first: int, end: int) -> FrameTimes:
         return FrameTimes(self.tick, self.ticks[first:end], self.written)
 
-    def spread_out(self) -> FrameTimes:
-        """The times with repeated and backward ones moved to the next free tick, so that every frame has its own."""
-        moved: list[int] = []
-        for ticks in self.ticks:
-            moved.append(max(ticks, moved[-1] + 1) if moved else ticks)
-        return FrameTimes(self.tick, tuple(moved), self.written)
+    def told_apart(self) -> list[bool]:
+        """False for frames whose time repeats, goes back, or is nearer to the last one than a container can tell:
+        what shows them has to move them."""
+        # A film of a thousand pictures a second has such times on purpose.
+        least = _MS / self.tick if self.step >= 2 * _MS else 1
+        latest = accumulate(self.ticks, max)
+        return [True] + [ticks - before >= least for ticks, before in zip(self.ticks[1:], latest, strict=False)]
 
     def seconds(self, number: int) -> Fraction:
         return self.ticks[number] * self.tick
@@ -157,10 +159,14 @@ def _tolerance(source: FrameTimes, made: FrameTimes) -> Fraction:
 
 
 def _worst(source: FrameTimes, made: FrameTimes) -> tuple[Fraction, int]:
-    """(largest difference in seconds, number of its frame), counted from the first frames."""
+    """(largest difference in seconds, number of its frame), counted from the first frames.
+
+    Where the source repeats a time or goes back, nobody can say when the frame is to be shown.
+    """
     ratio = source.tick / made.tick
-    wanted, found = source.spread_out().ticks if source.written else source.ticks, made.ticks
-    errors = _errors(wanted, found, ratio)
+    errors = _errors(source.ticks, made.ticks, ratio)
+    if source.written:
+        errors = [error if apart else 0 for error, apart in zip(errors, source.told_apart(), strict=True)]
     where = max(range(len(errors)), key=errors.__getitem__)
     return abs(errors[where]) * made.tick / ratio.denominator, where
 

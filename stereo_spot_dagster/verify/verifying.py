@@ -10,13 +10,14 @@ from ..domain.errors import InputRefused
 from ..domain.layout import Layout, View
 from . import decoding, extras, geometry, layouts, left_eye, picture_tags, times
 from .films import Film
-from .findings import Report, Verdict, not_comparable
+from .findings import Finding, Report, Verdict, not_comparable
 from .likeness import Likeness
 from .pairing import Announced, check_streams, pair_streams
 from .sound import Sound
 from .times import FrameTimes
 
 Progress = Callable[[int, int], None]
+_TIMED = ("frame_times", "duration", "audio_in_step", "subtitles_kept")
 # More frames than any film has: all of them.
 _ALL = 1 << 40
 
@@ -69,31 +70,50 @@ def verify(order: Order, scratch: Path, progress: Progress | None = None) -> Rep
     seen = _Sight(order, source, result, layout, view, scratch, progress)
     wanted, made = seen.wanted, seen.made
     pairing = pair_streams(source, result, order.announced)
-    sound = Sound(source, result, pairing.audio, wanted, made, is_part=order.is_part, scratch=scratch)
-    return Report(
-        (
-            times.check_frame_count(wanted, made),
-            times.check_frame_times(wanted, made),
-            times.check_duration(source, result, wanted, made, is_part=order.is_part),
-            seen.left_eye,
-            seen.decodes,
-            seen.frame_size,
-            geometry.check_pixel_aspect(source, result),
-            geometry.check_orientation(result),
-            picture_tags.check_sample_format(source, result),
-            picture_tags.check_color_tags(source, result),
-            picture_tags.check_hdr(source, result),
-            layouts.check_signalling(result, layout, view),
-            check_streams(source, result, pairing),
-            sound.check_packets(),
-            sound.check_step(),
-            extras.check_subtitles(source, result, pairing, wanted, made, is_part=order.is_part),
-            extras.check_chapters(source, result, is_part=order.is_part),
-            extras.check_attachments(source, result),
-            extras.check_labels(source, result, pairing),
-            extras.check_tags(source, result, order.announced),
-            extras.check_starts_early(result),
-        )
+    sound = Sound(
+        source,
+        result,
+        pairing.audio,
+        wanted,
+        made,
+        is_part=order.is_part,
+        scratch=scratch,
+        damaged=order.announced.damaged,
+    )
+    findings = (
+        times.check_frame_count(wanted, made),
+        times.check_frame_times(wanted, made),
+        times.check_duration(source, result, wanted, made, is_part=order.is_part),
+        seen.left_eye,
+        seen.decodes,
+        seen.frame_size,
+        geometry.check_pixel_aspect(source, result),
+        geometry.check_orientation(result),
+        picture_tags.check_sample_format(source, result),
+        picture_tags.check_color_tags(source, result),
+        picture_tags.check_hdr(source, result),
+        layouts.check_signalling(result, layout, view),
+        check_streams(source, result, pairing),
+        sound.check_packets(),
+        sound.check_step(),
+        extras.check_subtitles(source, result, pairing, wanted, made, is_part=order.is_part),
+        extras.check_chapters(source, result, is_part=order.is_part),
+        extras.check_attachments(source, result),
+        extras.check_labels(source, result, pairing),
+        extras.check_tags(source, result, order.announced),
+        extras.check_starts_early(result),
+    )
+    return Report(_without_clock(findings) if source.clock_restarts else findings)
+
+
+def _without_clock(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """Of a source whose clock starts anew, nobody can say from its times alone when something is shown or heard."""
+    reason = "the source's clock starts anew in the middle"
+    return tuple(
+        not_comparable(finding.rule, reason)
+        if finding.rule in _TIMED and finding.verdict is Verdict.DIFFERENT
+        else finding
+        for finding in findings
     )
 
 

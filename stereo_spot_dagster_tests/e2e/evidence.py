@@ -149,6 +149,13 @@ class Evidence:
         done = self._ffmpeg("-map", f"0:a:{position}", "-f", "s32le", "-c:a", "pcm_s32le", "-")
         return hashlib.sha256(done.stdout).hexdigest()
 
+    def first_sample_time(self, position: int) -> Fraction:
+        """Seconds at which the first sample that is decoded of the audio track at ``position`` is heard."""
+        words = ("-map", f"0:a:{position}", "-frames:a", "1", "-f", "framecrc", "-")
+        listed = self._ffmpeg(*words, before=("-copyts",)).stdout.decode("ascii", "replace").splitlines()
+        tick = next(Fraction(line.partition(": ")[2]) for line in listed if line.startswith("#tb 0:"))
+        return int(listed[-1].split(",")[2]) * tick
+
     def _ffprobe(self, *words: str) -> str:
         command = [find_tools().ffprobe, "-v", "error", *words, "-i", f"file:{self.path.absolute()}"]
         done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT_S, check=True)

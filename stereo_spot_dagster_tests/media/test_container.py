@@ -35,6 +35,7 @@ def stream(kind: str, codec: str, **changes: Any) -> OtherStream:
         (stream("subtitle", "hdmv_pgs_subtitle"), Container.MKV),
         (stream("attachment", "ttf"), Container.MKV),
         (stream("video", "mjpeg", cover=True), Container.MP4),
+        (stream("video", "bmp", cover=True), Container.MP4),
         (stream("video", "webp", cover=True), Container.MKV),
         (stream("data", "none"), Container.MP4),
         (stream("video", "h264"), Container.MP4),
@@ -76,6 +77,26 @@ def test_sound_without_a_place_in_the_container_becomes_lossless_and_that_is_sai
     assert mux.left_out == ()
 
 
+@pytest.mark.parametrize(
+    ("codec", "how"),
+    [
+        ("pcm_dvd", "pcm_s24le"),
+        ("pcm_bluray", "pcm_s24le"),
+        ("s302m", "pcm_s24le"),
+        ("pcm_s8", "pcm_s16le"),
+        ("pcm_f32be", "pcm_f32le"),
+        ("pcm_s24be", "copy"),
+        ("pcm_mulaw", "copy"),
+    ],
+)
+def test_samples_that_matroska_has_no_name_for_become_plain_ones(codec: str, how: str) -> None:
+    mux = plan_mux(report(stream("audio", codec)), Container.AUTO)
+    assert [carried.codec for carried in mux.carried] == [how]
+    assert mux.converted == (
+        () if how == "copy" else (f"audio stream 1 ({codec}) is carried as {how}: MKV cannot hold it as it is",)
+    )
+
+
 def test_bitmap_subtitles_are_never_promised_to_mp4() -> None:
     mux = plan_mux(report(stream("subtitle", "hdmv_pgs_subtitle", language="fra")), Container.MP4)
     assert mux.carried == ()
@@ -93,6 +114,15 @@ def test_chapter_titles_and_timecode_tracks_come_with_what_they_describe() -> No
 def test_streams_of_another_program_decide_nothing() -> None:
     mux = plan_mux(report(stream("audio", "pcm_bluray", foreign=True)), Container.AUTO)
     assert (mux.container, mux.carried, mux.left_out) == (Container.MP4, (), ())
+
+
+def test_chapters_that_begin_late_or_end_behind_the_film_and_flags_of_matroska_stay_in_matroska() -> None:
+    assert plan_mux(report(chapters=2, chapters_from_s=0.0), Container.AUTO).container is Container.MP4
+    assert plan_mux(report(chapters=2, chapters_from_s=0.3), Container.AUTO).container is Container.MKV
+    assert plan_mux(report(chapters=2, chapters_to_s=1.1), Container.AUTO).container is Container.MP4
+    assert plan_mux(report(chapters=2, chapters_to_s=90.0), Container.AUTO).container is Container.MKV
+    original = stream("audio", "aac", dispositions=("default", "original"))
+    assert plan_mux(report(original), Container.AUTO).container is Container.MKV
 
 
 def test_unusual_tags_become_quicktime_keys_and_with_a_cover_matroska() -> None:

@@ -90,7 +90,12 @@ def test_each_kind_of_sound_arrives_whole_in_its_place(sounding, codec: str) -> 
         assert [packet.sha256 for packet in packets] == [packet.sha256 for packet in originals]
     elif codec != "vorbis":  # whose samples are floating point
         assert made.sample_digest(number) == source.sample_digest(number)
-    assert abs(_start(made, packets) - _start(source, originals)) <= _TOLERANCE_S
+    if copied:
+        assert abs(_start(made, packets) - _start(source, originals)) <= _TOLERANCE_S
+    else:
+        # A decoder gives nothing for the first packets of some codecs: what counts is when the first sample is heard.
+        heard = [e.first_sample_time(number) - e.frame_times[0] for e in (source, made)]
+        assert abs(heard[1] - heard[0]) <= _TOLERANCE_S
     told = any(f"({codec}, " in words and "FLAC" in words for words in job.mux.converted)
     assert told is not copied
 

@@ -53,6 +53,13 @@ def test_repeated_times_move_to_the_next_tick_and_the_others_stay() -> None:
     assert "2 repeated" in settled.warnings[0]
 
 
+def test_repeated_times_of_a_fine_clock_move_far_enough_for_a_coarse_one() -> None:
+    """One tick of a broadcast's clock is nothing in Matroska, whose tick is a millisecond."""
+    pts = [0, 3600, 3600, 3600, 7200, 10_800, 10_700, 14_400]
+    settled = settle_times(rows(pts, denominator=90_000), rows(pts, denominator=90_000), video())
+    assert settled.pts.tolist() == [0, 3600, 3690, 3780, 7200, 10_800, 10_890, 14_400]
+
+
 def test_without_any_time_frames_follow_at_the_nominal_rate() -> None:
     settled = settle_times(rows([NONE] * 4), rows([NONE] * 4), video(rate=50))
     assert settled.pts.tolist() == [0, 20, 40, 60]

@@ -182,3 +182,24 @@ def test_sound_that_must_be_converted_keeps_its_samples_and_its_place(
 
 def sound_start(evidence: Evidence) -> Fraction:
     return sound(evidence, 0)[0][0]
+
+
+@pytest.mark.parametrize("name", ["rich.mp4", "rich.mkv"])
+def test_a_part_does_not_claim_the_length_of_chapters_behind_it(studio: Studio, scratch: Path, name: str) -> None:
+    result, _, checks = convert(studio.rich(name), scratch, start_s=0.2, end_s=0.8)
+    assert [check for check in checks if not check.passed] == []
+    made = Evidence(result)
+    assert [chapter["tags"]["title"] for chapter in made.document["chapters"]] == ["One"]
+    assert float(made.document["format"]["duration"]) < 0.75
+    assert len(made.frame_times) == 15
+
+
+def test_the_title_of_the_film_s_track_is_kept(studio: Studio, scratch: Path) -> None:
+    clip = studio.folder / "titled.mkv"
+    titled = ("-metadata:s:v:0", "title=Main angle", "-metadata:s:v:0", "language=jpn")
+    studio.ffmpeg("-i", str(studio.h264("plain.mp4")), "-c", "copy", *titled, str(clip))
+    result, job, checks = convert(clip, scratch)
+    assert job.mux.container is Container.MP4
+    assert [check for check in checks if not check.passed] == []
+    assert Evidence(result).video["tags"]["handler_name"] == "Main angle"
+    assert Evidence(result).video["tags"]["language"] == "jpn"

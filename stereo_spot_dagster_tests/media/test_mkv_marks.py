@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 
 import imageio_ffmpeg
 import pytest
 
 from stereo_spot_dagster.domain.errors import ProofFailed
-from stereo_spot_dagster.media.mkv_marks import PLACEHOLDER, mark_anaglyph
+from stereo_spot_dagster.media.mkv_marks import PLACEHOLDER, mark_anaglyph, set_pixel_aspect
 
+from ..e2e.evidence import Evidence
 from .conftest import Studio
 
 
@@ -40,3 +42,20 @@ def test_a_file_without_a_place_for_the_mark_is_named_and_left_alone(studio: Stu
         with pytest.raises(ProofFailed, match=r"plain\.mkv: has no place"):
             mark_anaglyph(plain)
         assert plain.read_bytes() == content
+
+
+@pytest.mark.parametrize("aspect", [Fraction(32, 27), Fraction(8, 9), Fraction(64, 45), Fraction(12, 11)])
+@pytest.mark.parametrize("packing", ["mono", "left_right", "top_bottom"])
+def test_the_shape_of_pixels_is_said_exactly(studio: Studio, scratch: Path, aspect: Fraction, packing: str) -> None:
+    """As widescreen DVDs have it, ffmpeg rounds it to the next whole pixel."""
+    made = muxed(studio, scratch / "wide.mkv", "-aspect", "1.7", *mode(packing))
+    assert Evidence(made).video["sample_aspect_ratio"] != f"{aspect.numerator}:{aspect.denominator}"
+    assert set_pixel_aspect(made, aspect)
+    assert Evidence(made).video["sample_aspect_ratio"] == f"{aspect.numerator}:{aspect.denominator}"
+
+
+def test_a_file_that_says_no_size_to_show_is_left_alone(studio: Studio, scratch: Path) -> None:
+    path = scratch / "no.mkv"
+    path.write_bytes(b"no Matroska at all")
+    assert not set_pixel_aspect(path, Fraction(4, 3))
+    assert path.read_bytes() == b"no Matroska at all"

@@ -68,7 +68,20 @@ def test_sound_alone_is_refused_even_with_a_cover(studio: Studio) -> None:
 def test_a_picture_too_large_is_refused_from_the_header(studio: Studio) -> None:
     bomb = studio.folder / "bomb.mkv"
     studio.ffmpeg("-f", "lavfi", "-i", "color=s=9000x9000", "-frames:v", "1", "-c:v", "png", "-pred", "none", str(bomb))
-    refused(bomb, "too large .9000x9000")
+    refused(bomb, "too large")
+
+
+def test_a_picture_of_one_pixel_is_refused(studio: Studio) -> None:
+    dot = studio.clip("dot.mkv", "-vf", "scale=1:1", "-c:v", "rawvideo", frames=1)
+    refused(dot, "too small .1x1; at least 2")
+
+
+def test_a_recording_that_ends_within_a_fragment_says_so(studio: Studio, tmp_path: Path) -> None:
+    whole = studio.h264("fragments.mp4", "keyint=10", "-movflags", "frag_keyframe+empty_moov")
+    assert probe(whole).warnings == ()
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
+    assert probe(cut).warnings == ("the file ends in the middle of its data; it is converted as far as it goes",)
 
 
 def test_a_still_picture_is_not_a_video(studio: Studio, tmp_path: Path) -> None:
@@ -158,6 +171,16 @@ def test_a_stream_that_nothing_decodes_is_refused(studio: Studio, monkeypatch: p
     monkeypatch.setattr(first_picture, "run_verbose", lambda *args, **words: "no picture at all")
     with pytest.raises(InputRefused, match="no pictures"):
         decoded_format(studio.h264("plain.mp4"), 0, "plain.mp4")
+
+
+def test_pictures_and_names_that_say_stereoscopic_are_reported(studio: Studio, tmp_path: Path) -> None:
+    packed = studio.h264("packed.mp4", "frame-packing=3")
+    assert any("already stereoscopic" in warning for warning in probe(packed).warnings)
+    flat = studio.h264("plain.mp4")
+    for name in ("Film.3D.H-SBS.1080p.mkv", "film half-OU.mp4", "holiday_sbs.mp4"):
+        assert any("its name says" in warning for warning in probe(flat, name=name).warnings)
+    for name in ("Sbsa.mp4", "husbands.mkv", "you.mp4", "table.mp4"):
+        assert probe(flat, name=name).warnings == ()
 
 
 def test_transparency_is_reported(studio: Studio) -> None:
