@@ -74,7 +74,8 @@ def materialization(studio: Studio, record: SourceRecord) -> dg.MaterializeResul
             "settings": reporting.settings_table(record.settings),
             "file": studio.file_value(record.key),
             "megabytes": round(record.size_bytes / 1e6, 2),
-            "sha256": record.sha256,
+            "sha256": record.straightened_from or record.sha256,
+            **({"sha256_straightened": record.sha256} if record.straightened_from else {}),
             **reporting.machine(),
         },
     )

@@ -1,9 +1,7 @@
-"""Takes a file in: its identity, its copy in the store, and the decision whether it can be converted."""
+"""Takes a file in: its identity, what is written down of it, and the decision whether it can be converted."""
 
 from __future__ import annotations
 
-import hashlib
-import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,17 +20,11 @@ from ..domain.video import (
     content_identity,
     video_key,
 )
-from ..media.probe import probe
 from ..media.requirements import check_result
-from ..media.straighten import straightened
 from ..storage import keys
-from ..storage.base import StoreRefused
+from .sources import probe_source, store_source
 from .supplied_depth import supplied_identity, supplied_path, take_depth
 from .workspace import Workspace
-
-_log = logging.getLogger(__name__)
-
-_BLOCK = 4 << 20
 
 
 def identify_any(
@@ -192,7 +184,7 @@ def look_into(workspace: Workspace, submission: Submission) -> ProbeReport:
         submit(workspace, submission)
         return take_in(workspace, submission).probe
     try:
-        return _probe(submission)
+        return probe_source(submission)
     except (InputRefused, InvalidSettings) as refused:
         submit(workspace, submission)
         refuse(workspace, submission, refused)
@@ -244,114 +236,19 @@ def _existing(workspace: Workspace, submission: Submission) -> SourceRecord | No
     return record
 
 
-def _probe(submission: Submission) -> ProbeReport:
-    original = Path(submission.source)
-    if not original.is_file():
-        raise InputRefused(submission.name, f"it is no longer there ({original})", "Put it back, or remove the video")
-    return _accepted(probe(original, name=submission.name), submission)
-
-
-def _accepted(report: ProbeReport, submission: Submission) -> ProbeReport:
-    """``report``, if a result as the settings want it can be made of it; else an error, before anything is copied."""
-    check_result(report, submission.settings)
-    return report
-
-
 def _take_in(workspace: Workspace, submission: Submission) -> SourceRecord:
-    store = _store_object if submission.in_bucket else _store_file
-    key = keys.source(submission.video, Path(submission.name).suffix)
-    report, checksum = store(workspace, submission, key)
+    stored = store_source(workspace, submission)
     depth = supplied_path(submission.settings)
     record = SourceRecord(
         video=submission.video,
         name=submission.name,
-        key=key,
-        size_bytes=report.size_bytes,
-        sha256=checksum,
-        probe=report,
+        key=stored.key,
+        size_bytes=stored.report.size_bytes,
+        sha256=stored.sha256,
+        straightened_from=stored.straightened_from,
+        probe=stored.report,
         settings=submission.settings,
-        supplied_depth=take_depth(workspace, submission.video, depth, report) if depth else None,
+        supplied_depth=take_depth(workspace, submission.video, depth, stored.report) if depth else None,
     )
     workspace.save(record, keys.source_record(submission.video))
     return record
-
-
-def _store_file(workspace: Workspace, submission: Submission, key: str) -> tuple[ProbeReport, str]:
-    """Copy a local file into the store; what it holds and its SHA-256."""
-    # Looked into before it is copied: what is refused costs no space.
-    report = _probe(submission)
-    with workspace.folder() as folder:
-        copy = folder / "source"
-        checksum = _copy(Path(submission.source), copy)
-        if content_identity(copy) != submission.identity:
-            raise ProofFailed(
-                submission.name, "it changed while it was being taken in", "Submit it when it is complete"
-            )
-        straight = _straight(copy, report, folder)
-        if straight:
-            copy.unlink()
-            copy, report, checksum = straight
-        workspace.store.put(copy, key)
-    return report, checksum
-
-
-def _straight(path: Path, report: ProbeReport, folder: Path) -> tuple[Path, ProbeReport, str] | None:
-    """A copy on one clock, what it holds, and its SHA-256; None where the source's clock runs through."""
-    straight = straightened(path, report, folder / "straight")
-    if straight is None:
-        return None
-    note = "its clock starts anew in the middle: pictures and sound were brought onto one clock"
-    found = probe(straight, name=report.file_name)
-    return straight, found.model_copy(update={"warnings": (*report.warnings, note)}), sha256_of(straight)
-
-
-def _store_object(workspace: Workspace, submission: Submission, key: str) -> tuple[ProbeReport, str]:
-    """Copy one version of an object into the store; what it holds and its SHA-256.
-
-    The bytes come to this machine to be looked into, but the copy is made inside S3: that saves sending them back.
-    """
-    # Without S3 nothing of this is needed, nor installed.
-    from ..storage.s3 import S3Store
-    from ..storage.s3_objects import VersionGone, copy_into, fetch_object, settings_of
-
-    wanted, store = submission.in_bucket, workspace.store
-    assert wanted is not None
-    with workspace.folder() as folder:
-        try:
-            local = fetch_object(settings_of(store), wanted, folder)
-            report = _accepted(probe(local, name=submission.name), submission)
-            straight = _straight(local, report, folder)
-            if straight:
-                store.put(straight[0], key)
-                return straight[1:]
-            checksum = sha256_of(local)
-            if store.locate(key) == f"s3://{wanted.bucket}/{wanted.key}":
-                return report, checksum
-            if isinstance(store, S3Store):
-                try:
-                    copy_into(store, wanted, key, checksum)
-                    return report, checksum
-                except VersionGone:
-                    raise
-                except StoreRefused as refused:
-                    _log.info("%s: S3 does not copy it (%s); it is sent from here", wanted.url, refused.cause)
-            store.put(local, key)
-        except VersionGone as gone:
-            raise InputRefused(submission.name, gone.cause, gone.remedy) from gone
-    return report, checksum
-
-
-def _copy(source: Path, target: Path) -> str:
-    """Copy a file and return the SHA-256 (hex) of what was copied."""
-    digest = hashlib.sha256()
-    with source.open("rb") as reading, target.open("wb") as writing:
-        while block := reading.read(_BLOCK):
-            digest.update(block)
-            writing.write(block)
-    return digest.hexdigest()
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 (hex) of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -25,7 +25,7 @@ from ..media.tools import find_tools, version
 from ..stereo.depth import DepthTraits, depth_traits
 from ..storage import keys
 from .choice import ModelChoice, choose_models
-from .intake import sha256_of
+from .sources import sha256_of
 from .supplied_depth import check_frames, supplied_depth_of
 from .surveys import make_surveys
 from .workspace import Workspace

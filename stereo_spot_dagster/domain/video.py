@@ -124,6 +124,8 @@ class SourceRecord(BaseModel):
     """An accepted source: where its copy lies, its checksum, what it holds, and the settings frozen for it.
 
     Attributes:
+        sha256: of the copy, hex.
+        straightened_from: SHA-256 of what was handed in, where the copy is that on one clock; else empty.
         supplied_depth: depth that came with it, for the setting ``file:``.
     """
 
@@ -134,6 +136,7 @@ class SourceRecord(BaseModel):
     key: str
     size_bytes: Annotated[int, Field(gt=0)]
     sha256: str
+    straightened_from: str = ""
     probe: ProbeReport
     settings: ConversionSettings
     supplied_depth: SuppliedDepth | None = None

@@ -34,8 +34,17 @@ def submission(video: str) -> str:
 
 def source(video: str, extension: str) -> str:
     """``extension`` with its dot; only letters and digits of it are used."""
+    return f"{VIDEOS}{video}/source{_plain(extension)}"
+
+
+def straightened(video: str, extension: str) -> str:
+    """The copy of a source that was brought onto one clock."""
+    return f"{VIDEOS}{video}/straightened{_plain(extension)}"
+
+
+def _plain(extension: str) -> str:
     plain = re.sub(r"[^a-z0-9]", "", extension.lower())[:8]
-    return f"{VIDEOS}{video}/source.{plain}" if plain else f"{VIDEOS}{video}/source"
+    return f".{plain}" if plain else ""
 
 
 def source_record(video: str) -> str:

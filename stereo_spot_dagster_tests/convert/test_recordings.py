@@ -11,10 +11,12 @@ import pytest
 
 from stereo_spot_dagster.convert.finish import FinishedVideo
 from stereo_spot_dagster.convert.intake import identify
+from stereo_spot_dagster.convert.sources import sha256_of
 from stereo_spot_dagster.convert.steps import conversion_steps
 from stereo_spot_dagster.convert.workspace import Workspace
 from stereo_spot_dagster.domain.errors import InputRefused
 from stereo_spot_dagster.domain.settings import ConversionSettings
+from stereo_spot_dagster.domain.video import SourceRecord
 from stereo_spot_dagster.verify import Film, Order, verify
 
 from ..e2e.clips import BAR_HEIGHT, BITS, ffmpeg_words, make_master
@@ -33,9 +35,10 @@ _SEAM_S = 0.05
 
 @dataclass(frozen=True)
 class Made:
-    """A finished file, what was said, and what the source's comparison with it differs in."""
+    """A finished file, its record of the source, what was said, and what the source's comparison with it differs in."""
 
     evidence: Evidence
+    source: SourceRecord
     warnings: str
     differences: list[str]
 
@@ -47,11 +50,13 @@ def master(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def convert(clip: Path, folder: Path, settings: ConversionSettings = _FAST) -> Made:
     workspace = Workspace.local(folder / "home")
-    *_, finished = conversion_steps(workspace, identify(clip, settings))
+    submission = identify(clip, settings)
+    *_, finished = conversion_steps(workspace, submission)
     assert isinstance(finished, FinishedVideo)
     result = Path(workspace.store.locate(finished.outputs[0].key))
     report = verify(Order(source=Film(clip), result=Film(result)), folder)
-    return Made(Evidence(result), "; ".join(finished.warnings), [found.rule for found in report.differences])
+    source = workspace.source(submission.video)
+    return Made(Evidence(result), source, "; ".join(finished.warnings), [found.rule for found in report.differences])
 
 
 def numbers(evidence: Evidence) -> list[int]:
@@ -77,8 +82,10 @@ def test_a_film_whose_clock_starts_anew_goes_on_with_its_sound(master: Path, tmp
     video = ["-c:v", "mpeg2video", "-q:v", "2", "-bf", "2", "-g", "8", "-flags", "cgop", "-sc_threshold", "1000000000"]
     form = ["-f", "vob"] if ending == "vob" else []
     ffmpeg_words("-i", master, *_SOUND, *video, "-c:a", "ac3", *form, part)
-    made = convert(joined([part, part], tmp_path / f"joined.{ending}"), tmp_path)
+    clip = joined([part, part], tmp_path / f"joined.{ending}")
+    made = convert(clip, tmp_path)
     assert "its clock starts anew" in made.warnings
+    assert made.source.straightened_from == sha256_of(clip) != made.source.sha256
     assert made.differences == []
     assert numbers(made.evidence) == [*range(FRAMES), *range(FRAMES)]
     steps = np.diff([float(time) for time in made.evidence.frame_times])

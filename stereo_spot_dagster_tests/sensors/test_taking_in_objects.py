@@ -20,11 +20,11 @@ from stereo_spot_dagster.definitions import defs
 from stereo_spot_dagster.domain.errors import InputRefused, StoreFailed
 from stereo_spot_dagster.domain.settings import ConversionSettings
 from stereo_spot_dagster.domain.video import Driver, SourceRecord, bucket_location
-from stereo_spot_dagster.storage import s3_objects, s3_upload
+from stereo_spot_dagster.storage import keys, s3_objects, s3_upload
 from stereo_spot_dagster.storage.base import StoreRefused
 from stereo_spot_dagster.storage.s3 import S3Store
 
-from ..e2e.clips import make_clip
+from ..e2e.clips import ffmpeg_words, make_clip
 from .drop_bucket_world import PREFIX, DropBucket, Sensor
 
 FAST = ConversionSettings(preset="ultrafast", segment_frames=16)
@@ -210,6 +210,24 @@ def test_a_local_file_is_sent_to_the_bucket_in_parts_and_taken_in_without_this_m
     record = take_in(workspace, workspace.submission(video))
     assert is_whole(workspace, record, tmp_path / "elsewhere.mp4")
     assert [stored.key for stored in workspace.store.objects(record.key)] == [record.key]
+
+
+def test_a_recording_that_is_brought_onto_one_clock_leaves_what_was_sent_as_it_was(
+    bucket: DropBucket, clip: Path, tmp_path: Path
+) -> None:
+    part, film = tmp_path / "part.ts", tmp_path / "recording.ts"
+    ffmpeg_words("-i", clip, "-c:v", "mpeg2video", "-g", "8", part)
+    film.write_bytes(part.read_bytes() * 2)
+    session = Session()
+    (video,) = submit_all(session, [str(film)], {}, Console(file=io.StringIO()))
+    submission, store = session.workspace.submission(video), session.workspace.store
+    for _ in range(2):
+        record = take_in(session.workspace, submission)
+        assert record.straightened_from == hashlib.sha256(film.read_bytes()).hexdigest()
+        assert hashlib.sha256(store.read_bytes(record.key)).hexdigest() == record.sha256
+        assert store.read_bytes(keys.source(video, ".ts")) == film.read_bytes()
+        # As if the machine had died just before it was written down.
+        store.delete_prefix(keys.source_record(video))
 
 
 def test_how_much_was_sent_is_told(bucket: DropBucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
