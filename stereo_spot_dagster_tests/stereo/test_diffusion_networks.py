@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from stereo_spot_dagster.domain.errors import WeightsBroken
+from stereo_spot_dagster.domain.models import DepthCrafterOptions
+from stereo_spot_dagster.stereo.depth.depthcrafter import DepthCrafterDepth
 from stereo_spot_dagster.stereo.devices import Device
 from stereo_spot_dagster.stereo.diffusion import autoencoder
 from stereo_spot_dagster.stereo.diffusion.networks import Networks
@@ -186,3 +190,23 @@ def test_half_precision_networks_encode_in_single_precision_and_say_nothing(
     # Weights and result are rounded to half precision, the sums between are not: measured 0.002.
     assert (made.float() - whole).abs().max() < 0.01
     assert said == []
+
+
+def test_compiled_networks_estimate_the_same_depth(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Dynamo traces them as for any backend; this one makes no C++ of them, which would take minutes.
+    compiled, plainly = list[str](), torch.nn.Module.compile
+
+    def compile_eagerly(network: torch.nn.Module) -> None:
+        compiled.append(type(network).__name__)
+        plainly(network, backend="eager")
+
+    monkeypatch.setattr(torch.nn.Module, "compile", compile_eagerly)
+    shown = np.random.default_rng(0).integers(0, 256, (9, 64, 64, 3), np.uint8)
+    made = []
+    for device in (CPU, replace(CPU, compile=True)):
+        networks = Networks.load(BASE, FOLDER / "depthcrafter_tiny" / "unet", 8, device)
+        estimator = DepthCrafterDepth(networks, DepthCrafterOptions(window=6, overlap=2, steps=2))
+        made.append(np.concatenate([estimator.process(shown, np.arange(9) == 0), estimator.finish()]))
+    assert compiled == ["UNetSpatioTemporalConditionModel", "TemporalDecoder"]
+    assert np.ptp(made[0]) > 0.1
+    np.testing.assert_allclose(made[1], made[0], atol=1e-5)
