@@ -47,8 +47,8 @@ def read_pictures(
         ProofFailed: a picture is missing or is not the planned one.
     """
     decoded = apply_filters(safe_input(path, noautorotate=None)["v:0"], picture.filters)
-    node = ffmpeg.output(_window(decoded, skip, len(crcs)), "pipe:1", format="rawvideo", fps_mode="passthrough")
-    for number, data in enumerate(_raw_frames(node, picture.frame_bytes, len(crcs), name)):
+    node = ffmpeg.output(decoded, "pipe:1", format="rawvideo", fps_mode="passthrough")
+    for number, data in enumerate(_raw_frames(node, picture.frame_bytes, range(skip, skip + len(crcs)), name)):
         if zlib.adler32(data, 0) != crcs[number]:
             raise ProofFailed(name, f"frame {number} of {path.name} is not the planned picture")
         yield split_planes(data, picture.pixel_format, picture.width, picture.height)
@@ -63,7 +63,7 @@ def read_rgb(
         ProofFailed: there are fewer pictures.
     """
     decoded = apply_filters(safe_input(path, noautorotate=None)["v:0"], picture.filters)
-    yield from _rgb(_window(decoded, skip, count), picture, size, count, name)
+    yield from _rgb(decoded, picture, size, range(skip, skip + count), name)
 
 
 def read_some_rgb(
@@ -79,8 +79,7 @@ def read_some_rgb(
         ProofFailed: there are fewer pictures.
     """
     decoded = apply_filters(safe_input(path, noautorotate=None)["v:0"], picture.filters)
-    wanted = "+".join(f"eq(n,{number})" for number in numbers)
-    yield from _rgb(decoded.filter("select", wanted), picture, size, len(numbers), name)
+    yield from _rgb(decoded, picture, size, numbers, name)
 
 
 def read_plain_rgb(path: Path, *, size: tuple[int, int], count: int, name: str) -> Iterator[NDArray[np.uint8]]:
@@ -92,7 +91,7 @@ def read_plain_rgb(path: Path, *, size: tuple[int, int], count: int, name: str) 
     width, height = size
     stream = safe_input(path)["v:0"].filter("format", "rgb24")
     node = ffmpeg.output(stream, "pipe:1", format="rawvideo", fps_mode="passthrough")
-    for data in _raw_frames(node, width * height * 3, count, name):
+    for data in _raw_frames(node, width * height * 3, range(count), name):
         yield data.reshape(height, width, 3)
 
 
@@ -103,14 +102,10 @@ def read_gray16(path: Path, *, size: tuple[int, int], skip: int, count: int, nam
         ProofFailed: there are fewer pictures.
     """
     node = ffmpeg.output(
-        _window(safe_input(path)["v:0"], skip, count),
-        "pipe:1",
-        format="rawvideo",
-        pix_fmt="gray16le",
-        fps_mode="passthrough",
+        safe_input(path)["v:0"], "pipe:1", format="rawvideo", pix_fmt="gray16le", fps_mode="passthrough"
     )
     width, height = size
-    for data in _raw_frames(node, width * height * 2, count, name):
+    for data in _raw_frames(node, width * height * 2, range(skip, skip + count), name):
         yield data.view("<u2").reshape(height, width)
 
 
@@ -216,11 +211,9 @@ def split_planes(data: NDArray[np.uint8], fmt: PixelFormat, width: int, height: 
     return tuple(planes)
 
 
-def _window(stream, skip: int, count: int):
-    return stream.filter("select", f"between(n,{skip},{skip + count - 1})") if skip else stream
-
-
-def _rgb(stream, picture: WorkingPicture, size: tuple[int, int], count: int, name: str) -> Iterator[NDArray[np.uint8]]:
+def _rgb(
+    stream, picture: WorkingPicture, size: tuple[int, int], wanted: Sequence[int], name: str
+) -> Iterator[NDArray[np.uint8]]:
     enlarges = size[0] > picture.width or size[1] > picture.height
     scaled = stream.filter(
         "scale",
@@ -231,7 +224,7 @@ def _rgb(stream, picture: WorkingPicture, size: tuple[int, int], count: int, nam
     )
     node = ffmpeg.output(scaled.filter("format", "rgb24"), "pipe:1", format="rawvideo", fps_mode="passthrough")
     width, height = size
-    for data in _raw_frames(node, width * height * 3, count, name):
+    for data in _raw_frames(node, width * height * 3, wanted, name):
         yield data.reshape(height, width, 3)
 
 
@@ -255,13 +248,20 @@ def _frames_to_the_end(node, frame_bytes: int, name: str) -> Iterator[NDArray[np
             yield data
 
 
-def _raw_frames(node, frame_bytes: int, count: int, name: str) -> Iterator[NDArray[np.uint8]]:
-    """``count`` frames of ``frame_bytes`` each from the node's stdout; what follows them is not waited for."""
+def _raw_frames(node, frame_bytes: int, wanted: Sequence[int], name: str) -> Iterator[NDArray[np.uint8]]:
+    """The frames ``wanted`` (ascending numbers), of ``frame_bytes`` each, from the node's stdout.
+
+    They are counted here: where the format of the pictures changes ffmpeg makes its filters anew, and a filter that
+    counts begins again. What follows the last one is not waited for.
+    """
     with Child(arguments(node), subject=name, stdout=True, stall_s=STALL_S) as child:
-        for number in range(count):
+        following = 0
+        for found, number in enumerate(wanted):
             data = np.empty(frame_bytes, np.uint8)
-            if child.read_into(memoryview(data)) < frame_bytes:
-                child.finish()
-                raise ProofFailed(name, f"only {number} of {count} planned frames could be decoded")
+            for _ in range(following, number + 1):
+                if child.read_into(memoryview(data)) < frame_bytes:
+                    child.finish()
+                    raise ProofFailed(name, f"only {found} of {len(wanted)} planned frames could be decoded")
+            following = number + 1
             yield data
         child.stop()

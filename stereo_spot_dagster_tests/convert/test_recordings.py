@@ -143,3 +143,13 @@ def test_blu_ray_subtitles_of_a_broadcast_are_the_same_in_matroska(master: Path,
     made = convert(clip, tmp_path)
     assert made.differences == []
     assert len(made.evidence.of_kind("subtitle")) == 1
+
+
+def test_a_film_that_changes_its_format_in_the_middle_keeps_every_frame(master: Path, tmp_path: Path) -> None:
+    video = ["-c:v", "libx264", "-preset", "veryfast", "-g", "8", "-bf", "0"]
+    halves = [tmp_path / "first.ts", tmp_path / "second.ts"]
+    ffmpeg_words("-i", master, "-frames:v", "20", *video, "-pix_fmt", "yuv420p", halves[0])
+    rest = "trim=start_frame=20,setpts=PTS-STARTPTS"
+    ffmpeg_words("-i", master, "-vf", rest, *video, "-pix_fmt", "yuv444p", "-output_ts_offset", "0.8", halves[1])
+    made = convert(joined(halves, tmp_path / "film.ts"), tmp_path)
+    assert numbers(made.evidence) == list(range(FRAMES))
