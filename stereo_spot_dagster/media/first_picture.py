@@ -37,19 +37,6 @@ def decoded_format(path: Path, index: int, name: str) -> str:
     return found.group(1)
 
 
-def packing_in_picture(path: Path, index: int, name: str) -> str | None:
-    """How the stream itself says that the eyes are packed, in ffmpeg's words (``side by side``); None if it does not.
-
-    ffprobe names the record of a frame but not its type, so ffmpeg is asked.
-
-    Raises:
-        FfmpegFailed: the stream cannot be decoded.
-    """
-    # ffmpeg 5.1 calls the record "stereoscopic information".
-    found = re.search(r"(?:Stereo 3D|stereoscopic information): type - ([a-z ]+[a-z])", _shown(path, index, name))
-    return found.group(1) if found else None
-
-
 def _shown(path: Path, index: int, name: str) -> str:
     """What ffmpeg says of the first picture."""
     shown = safe_input(path)[str(index)].filter("showinfo")

@@ -32,7 +32,7 @@ from .mp4_index import (
     video_track,
 )
 
-__all__ = ["Stereo3dMode", "finish_mp4", "moov_is_first"]
+__all__ = ["Stereo3dMode", "finish_mp4"]
 
 LARGEST_MOOV_BYTES = 512 << 20
 LARGEST_FRAME_DURATION = (1 << 32) - 1
@@ -95,22 +95,6 @@ def finish_mp4(
         raise InputRefused(source.name, "is a fragmented MP4", "Mux it without fragments") from None
     finally:
         part.unlink(missing_ok=True)
-
-
-def moov_is_first(path: Path) -> bool:
-    """Whether the file starts playing before it is all there: its index lies before its sample data.
-
-    Raises:
-        ProofFailed: the file is not a complete MP4 or MOV file.
-    """
-    try:
-        with path.open("rb") as reader:
-            kinds = [box.kind for box in _top_level(reader)]
-    except MalformedMp4 as error:
-        raise ProofFailed(path.name, str(error), "Make the file again") from None
-    if b"moov" not in kinds:
-        raise ProofFailed(path.name, "has no moov box", "Make the file again")
-    return b"mdat" not in kinds or kinds.index(b"moov") < kinds.index(b"mdat")
 
 
 def ends_within_its_samples(path: Path) -> bool:

