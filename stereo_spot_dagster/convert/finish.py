@@ -117,7 +117,7 @@ def finish_video(workspace: Workspace, source: SourceRecord, plan: SegmentPlan) 
 
 def _copied_sound(original: Path, source: SourceRecord, mux: MuxPlan, folder: Path) -> dict[int, PacketList]:
     """The packets of the sound that is copied: what is damaged may not even be listed."""
-    copied = [carried.stream for carried in mux.carried if carried.codec == "copy" and carried.stream.kind == "audio"]
+    copied = [carried.stream for carried in mux.carried if carried.is_copied_sound]
     return audio_packets(original, source.probe, folder, copied)
 
 

@@ -9,11 +9,11 @@ from typing import Literal
 
 from ..domain.errors import InputRefused, ProofFailed
 from ..domain.models import DepthKind, parse_depth
-from ..domain.plan import Damage, Segment, SegmentPlan, ShotSurvey
+from ..domain.plan import Segment, SegmentPlan, ShotSurvey
 from ..domain.probe import ProbeReport, WorkingPicture
 from ..domain.video import SourceRecord
 from ..media import cut
-from ..media.container import MuxPlan, plan_mux, refuse_losses
+from ..media.container import plan_mux, refuse_losses
 from ..media.encode import depth_warning
 from ..media.hdr import codec_for, codec_warning
 from ..media.picture import working_picture
@@ -87,7 +87,7 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
         seen = scan(original, report, picture, folder, lambda done: _tell(progress, "planning", done, expected))
         damage = rehearse(original, report, mux, folder)
         if source.settings.strict:
-            refuse_losses(report, _mux(source, damage))
+            refuse_losses(report, plan_mux(report, source.settings.container, source.settings.codec, damage))
         if traits is None:
             check_frames(source, len(seen.frames))
         first, end = choose_part(seen.frames, source.settings.start_s, source.settings.end_s, source.name)
@@ -123,10 +123,6 @@ def make_plan(workspace: Workspace, source: SourceRecord, progress: Progress | N
         )
         workspace.save(plan, keys.manifest(source.video))
     return plan
-
-
-def _mux(source: SourceRecord, damage: Damage) -> MuxPlan:
-    return plan_mux(source.probe, source.settings.container, source.settings.codec, damage)
 
 
 def _choose(source: SourceRecord) -> tuple[ModelChoice, DepthTraits | None]:

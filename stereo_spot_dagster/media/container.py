@@ -70,6 +70,15 @@ class CarriedStream:
     codec: str = "copy"
     repair: str = ""
 
+    @property
+    def is_copied_sound(self) -> bool:
+        """True for sound of which every packet stays as it is."""
+        return self.codec == "copy" and self.stream.kind == "audio"
+
+    def repaired(self, repair: str) -> CarriedStream:
+        """The same sound decoded, by the filter ``repair``."""
+        return CarriedStream(self.stream, _LOSSLESS_AUDIO, repair)
+
 
 @dataclass(frozen=True)
 class MuxPlan:
@@ -137,7 +146,7 @@ def plan_mux(report: ProbeReport, wanted: Container, codec: Codec = Codec.H264, 
             left_out.append(f"{stream.label} is damaged and cannot be carried; it is left out")
         elif stream.index in damage.decodable + damage.untimed:
             repair = FILL_GAPS if stream.index in damage.decodable else COUNT_SAMPLES
-            carried.append(CarriedStream(stream, _LOSSLESS_AUDIO, repair))
+            carried.append(CarriedStream(stream).repaired(repair))
             converted.append(f"{stream.label} is damaged; what can be decoded of it is carried as FLAC")
         elif stream.kind in ("audio", "subtitle") and (how := _codec_in(container, stream)):
             carried.append(CarriedStream(stream, how))

@@ -10,8 +10,8 @@ from typing import Any
 import ffmpeg
 
 from ..domain.errors import FfmpegFailed, InputRefused
-from .process import INPUT_OPTIONS, file_url, read_output, run_verbose, safe_input
-from .tools import find_tools
+from .ffprobe import probe_command
+from .process import read_output, run_verbose, safe_input
 
 _TIMEOUT_S = 30.0
 # What ffmpeg says of a QuickTime film whose data lies elsewhere, which it does not follow unless it is told to.
@@ -46,12 +46,9 @@ def _shown(path: Path, index: int, name: str) -> str:
 
 def first_picture(path: Path, index: int, name: str) -> dict[str, Any]:
     """ffprobe's description of the first picture of a stream, with its side data; empty without its decoder."""
-    command = [find_tools().ffprobe, "-v", "error", "-hide_banner"]
-    for option, value in INPUT_OPTIONS.items():
-        command += [f"-{option}", str(value)]
-    command += ["-select_streams", str(index), "-read_intervals", "%+#1", "-show_frames", "-of", "json"]
+    words = ["-select_streams", str(index), "-read_intervals", "%+#1", "-show_frames", "-of", "json"]
     try:
-        described = json.loads(read_output([*command, "-i", file_url(path)], subject=name, timeout_s=_TIMEOUT_S))
+        described = json.loads(read_output(probe_command(path, *words), subject=name, timeout_s=_TIMEOUT_S))
     except (FfmpegFailed, json.JSONDecodeError):
         # Nothing is known then, as for a source without such data; the scan judges whether it decodes.
         return {}

@@ -10,13 +10,14 @@ from typing import Any
 from ..domain.errors import FfmpegFailed, InputRefused, ToolTimeout, printable
 from ..domain.probe import OtherStream, ProbeReport, VideoStream
 from ..domain.timing import TimeBase
+from .ffprobe import probe_command
 from .first_picture import decoded_format, first_picture
 from .hdr import CONTENT_LIGHT, MASTERING_DISPLAY, content_light, mastering_display
 from .limits import MAX_CHAPTERS, MAX_FRAMES, MAX_PIXELS, MAX_RATE, MAX_SIDE, MAX_STREAMS, MIN_SIDE
 from .mp4_boxes import ends_within_a_fragment, ends_within_its_samples
 from .oddities import oddities
 from .orientation import orientation
-from .process import INPUT_OPTIONS, file_url, read_output
+from .process import read_output
 from .requirements import check_decoder
 from .tools import find_tools, version
 from .unreadable import explain
@@ -86,11 +87,7 @@ def describe(path: Path, name: str) -> dict[str, Any]:
     Raises:
         InputRefused: it cannot be read.
     """
-    command = [find_tools().ffprobe, "-v", "error", "-hide_banner"]
-    for option, value in INPUT_OPTIONS.items():
-        command += [f"-{option}", str(value)]
-    command += ["-show_format", "-show_streams", "-show_programs", "-show_chapters"]
-    command += ["-of", "json", "-i", file_url(path)]
+    command = probe_command(path, "-show_format", "-show_streams", "-show_programs", "-show_chapters", "-of", "json")
     try:
         said = read_output(command, subject=name, timeout_s=PROBE_TIMEOUT_S, limit_bytes=_DESCRIPTION_BYTES)
         return json.loads(said)

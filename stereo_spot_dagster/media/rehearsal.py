@@ -74,11 +74,11 @@ def _spoilt(
     if not streams:
         return []
     name, trial = report.file_name, scratch / f"rehearsal.{mux.container.value}"
-    copied = {number: carried for number, carried in enumerate(streams) if _is_copied_sound(carried)}
+    copied = {number: carried for number, carried in enumerate(streams) if carried.is_copied_sound}
     tracks = [carried.stream for carried in copied.values()]
     try:
         packets = audio_packets(path, report, scratch, tracks)
-        messages = _copy(path, report, streams, trial, {})
+        messages = _copy(path, report, streams, trial)
         made = list_packets(trial, list(copied), scratch, name)
     finally:
         trial.unlink(missing_ok=True)
@@ -96,7 +96,7 @@ def _rest(path: Path, report: ProbeReport, mux: MuxPlan, carried: CarriedStream,
         timed = _has_believable_times(list_packets(path, [carried.stream.index], scratch, report.file_name))
         repair = FILL_GAPS if timed else COUNT_SAMPLES
         if carried.stream.kind == "audio":
-            _copy(path, report, [CarriedStream(carried.stream, "flac", repair)], trial, {"filter:0": repair})
+            _copy(path, report, [carried.repaired(repair)], trial)
             if list_packets(trial, [0], scratch, report.file_name)[0].hashes:
                 return "decodable" if timed else "untimed"
     except FfmpegFailed:
@@ -116,11 +116,12 @@ def _has_believable_times(packets: dict[int, PacketList]) -> bool:
     return spread * float(track.time_base.tick) < 2 * usual * float(track.time_base.tick) + _SILENCE_S
 
 
-def _copy(path: Path, report: ProbeReport, streams: Sequence[CarriedStream], trial: Path, more: dict[str, Any]) -> str:
+def _copy(path: Path, report: ProbeReport, streams: Sequence[CarriedStream], trial: Path) -> str:
     source = safe_input(path)
     options: dict[str, Any] = {"c": "copy", "strict": -2, "max_interleave_delta": 0}
     options |= {"format": "matroska" if trial.suffix == ".mkv" else "mp4"}
-    options |= {f"c:{number}": carried.codec for number, carried in enumerate(streams)} | more
+    options |= {f"c:{number}": carried.codec for number, carried in enumerate(streams)}
+    options |= {f"filter:{number}": carried.repair for number, carried in enumerate(streams) if carried.repair}
     node = ffmpeg.output(*(source[str(carried.stream.index)] for carried in streams), file_url(trial), **options)
     return run(node, subject=report.file_name, timeout_s=600 + report.size_bytes / 2e6)
 
@@ -146,7 +147,3 @@ def _is_changed(whole: PacketList, part: PacketList, start: Fraction, pushed: in
     moved = (before - before[0]) * float(whole.time_base.tick) - (after - after[0]) * float(part.time_base.tick)
     back_s = pushed * float(part.time_base.tick)
     return max(back_s, np.abs(moved).max()) > _MOVED_S or abs(whole.time(position) - start) > _FAR_S
-
-
-def _is_copied_sound(carried: CarriedStream) -> bool:
-    return carried.codec == "copy" and carried.stream.kind == "audio"

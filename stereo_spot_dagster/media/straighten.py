@@ -13,8 +13,8 @@ import ffmpeg
 
 from ..domain.errors import FfmpegFailed, InputRefused
 from ..domain.probe import ProbeReport
-from .process import INPUT_OPTIONS, LARGEST_GAP_S, Child, file_url, run, safe_input
-from .tools import find_tools
+from .ffprobe import output_lines, probe_command
+from .process import LARGEST_GAP_S, file_url, run, safe_input
 
 # Containers whose clock may start anew, and how ffmpeg writes them.
 _MUXERS = {"mpegts": "mpegts", "mpeg": "vob"}
@@ -82,18 +82,10 @@ def _restarts(path: Path, report: ProbeReport) -> int:
 
 def _times(path: Path, report: ProbeReport) -> Iterator[tuple[float, float]]:
     """(when it is decoded, by how much the next may be earlier), in seconds, of each packet of the film in the file."""
-    command = [find_tools().ffprobe, "-v", "error", "-hide_banner"]
-    for option, value in INPUT_OPTIONS.items():
-        command += [f"-{option}", str(value)]
-    command += ["-select_streams", str(report.video.index), "-show_entries", "packet=dts_time,pts_time"]
-    command += ["-of", "csv=p=0", "-i", file_url(path)]
-    rest, buffer = b"", bytearray(1 << 16)
-    with Child(command, subject=report.file_name, stdout=True, stall_s=_STALL_S) as child:
-        while size := child.read_into(memoryview(buffer)):
-            *lines, rest = (rest + buffer[:size]).split(b"\n")
-            for line in lines:
-                shown, decoded = ([*line.split(b","), b"", b""])[:2]
-                if decoded not in (b"", b"N/A"):
-                    yield float(decoded), _BACK_S
-                elif shown not in (b"", b"N/A"):
-                    yield float(shown), _OUT_OF_ORDER_S
+    words = ["-select_streams", str(report.video.index), "-show_entries", "packet=dts_time,pts_time", "-of", "csv=p=0"]
+    for line in output_lines(probe_command(path, *words), subject=report.file_name, stall_s=_STALL_S):
+        shown, decoded = ([*line.split(b","), b"", b""])[:2]
+        if decoded not in (b"", b"N/A"):
+            yield float(decoded), _BACK_S
+        elif shown not in (b"", b"N/A"):
+            yield float(shown), _OUT_OF_ORDER_S

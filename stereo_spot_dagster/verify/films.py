@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..domain.errors import FfmpegFailed, InputRefused
-from ..media.process import INPUT_OPTIONS, file_url, read_output
-from ..media.tools import find_tools
+from ..media.ffprobe import probe_command
+from ..media.process import read_output
 from .packets import Packets, read_packets
 
 Stream = dict[str, Any]
@@ -204,10 +204,7 @@ class Film:
             return {}
 
     def _ffprobe(self, *words: str) -> bytes:
-        command = [find_tools().ffprobe, "-v", "error", "-hide_banner"]
-        for option, value in INPUT_OPTIONS.items():
-            command += [f"-{option}", str(value)]
-        command += [*words, "-of", "json", "-i", file_url(self.path)]
+        command = probe_command(self.path, *words, "-of", "json")
         return read_output(command, subject=self.name, timeout_s=_TIMEOUT_S)
 
 

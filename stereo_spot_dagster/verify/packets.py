@@ -12,8 +12,8 @@ import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media.process import INPUT_OPTIONS, Child, file_url, run, safe_input
-from ..media.tools import find_tools
+from ..media.ffprobe import output_lines, probe_command
+from ..media.process import file_url, run, safe_input
 
 NO_TIME = -(1 << 63)
 # Half of a SHA-256: a film's 8 million packets of lossless sound then take 300 MB instead of half a gigabyte.
@@ -132,17 +132,10 @@ def _records(path: Path, name: str) -> Iterator[str]:
 
 
 def _lines(path: Path, name: str) -> Iterator[str]:
-    command = [find_tools().ffprobe, "-v", "error", "-hide_banner"]
-    for option, value in INPUT_OPTIONS.items():
-        command += [f"-{option}", str(value)]
-    command += ["-show_data_hash", "sha256", "-of", "compact=p=0"]
-    command += ["-show_entries", "packet=stream_index,pts,duration,flags,data_hash", "-i", file_url(path)]
-    with Child(command, subject=name, stdout=True, stall_s=_STALL_S) as child:
-        rest, buffer = b"", bytearray(1 << 20)
-        while size := child.read_into(memoryview(buffer)):
-            *lines, rest = (rest + buffer[:size]).split(b"\n")
-            for line in lines:
-                yield line.decode("ascii", "replace").strip()
+    words = ["-show_data_hash", "sha256", "-of", "compact=p=0"]
+    words += ["-show_entries", "packet=stream_index,pts,duration,flags,data_hash"]
+    for line in output_lines(probe_command(path, *words), subject=name, stall_s=_STALL_S):
+        yield line.decode("ascii", "replace").strip()
 
 
 def _ticks(text: str | None, missing: int) -> int:
