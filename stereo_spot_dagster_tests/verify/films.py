@@ -6,9 +6,10 @@ import re
 import subprocess
 from pathlib import Path
 
+import imageio_ffmpeg
+
 from stereo_spot_dagster.domain.layout import Layout
 from stereo_spot_dagster.media.mp4_boxes import Stereo3dMode, finish_mp4
-from stereo_spot_dagster.media.tools import find_tools
 from stereo_spot_dagster.verify import Film, Order, Report, verify
 
 from ..media.conftest import CUES, TITLES
@@ -23,7 +24,8 @@ H264 = ("-c:v", "libx264", "-preset", "ultrafast", "-crf", "30")
 
 
 def ffmpeg(*words: str | Path) -> None:
-    command = [find_tools().ffmpeg, "-nostdin", "-v", "error", "-y", *map(str, words)]
+    # Always the one that comes along: an old one cannot break a film in every way.
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-nostdin", "-v", "error", "-y", *map(str, words)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr
 
